@@ -1,0 +1,1 @@
+"""Kernels: forward, backward, loss and optimizer steps over flat vectors."""

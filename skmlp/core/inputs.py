@@ -1,0 +1,109 @@
+"""The input stage: the only part of a network that touches X.
+
+Dense minibatches are gathered row by row and go through BLAS.  Sparse rows never
+become dense: the first layer's product and its weight gradient walk over their
+non-zeros, each of which meets one row of weights.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skmlp.core.jit import jit
+
+
+class Data(NamedTuple):
+    """Rows to train on or to predict; all arrays read-only.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+        Dense rows, or of shape (0, n_features) when the rows are sparse.
+    values, indices, indptr : ndarray
+        Sparse rows in CSR form, int32 and int64 indices; empty when dense.
+    Y : ndarray of shape (n_rows, n_outputs)
+        Targets.
+    sample_weight : ndarray of shape (n_rows,)
+        Empty when all rows count alike.
+    """
+
+    X: np.ndarray
+    values: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+    Y: np.ndarray
+    sample_weight: np.ndarray
+
+
+def read_only(array):
+    """A read-only view: the only type of data that kernels are compiled for."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@jit
+def is_sparse(data):
+    return data.indptr.size > 0
+
+
+@jit
+def n_dense_rows(data, rows):
+    """Rows of A_0: none if they are sparse."""
+    return 0 if is_sparse(data) else rows.size
+
+
+@jit
+def product(out, A, B):
+    """out <- A B."""
+    np.dot(A, B, out)
+
+
+@jit
+def gather(A, X, rows):
+    """A <- X[rows]."""
+    for i in range(rows.size):
+        row = rows[i]
+        for j in range(X.shape[1]):
+            A[i, j] = X[row, j]
+
+
+@jit
+def csr_product(Z, W, data, rows):
+    """Z <- X[rows] W."""
+    Z[:] = 0
+    for i in range(rows.size):
+        for at in range(data.indptr[rows[i]], data.indptr[rows[i] + 1]):
+            value, feature = data.values[at], data.indices[at]
+            for j in range(W.shape[1]):
+                Z[i, j] += value * W[feature, j]
+
+
+@jit
+def csr_gradient(dW, delta, data, rows):
+    """dW <- X[rows].T delta."""
+    dW[:] = 0
+    for i in range(rows.size):
+        for at in range(data.indptr[rows[i]], data.indptr[rows[i] + 1]):
+            value, feature = data.values[at], data.indices[at]
+            for j in range(dW.shape[1]):
+                dW[feature, j] += value * delta[i, j]
+
+
+@jit
+def input_forward(Z, A, W, data, rows):
+    """Z <- X[rows] W; dense rows are left in A for the way back."""
+    if is_sparse(data):
+        csr_product(Z, W, data, rows)
+    else:
+        gather(A, data.X, rows)
+        product(Z, A, W)
+
+
+@jit
+def input_backward(dW, A, delta, data, rows):
+    """dW <- X[rows].T delta."""
+    if is_sparse(data):
+        csr_gradient(dW, delta, data, rows)
+    else:
+        product(dW, A.T, delta)

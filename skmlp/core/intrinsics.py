@@ -1,0 +1,153 @@
+"""What Numba's language lacks: bare views, calls by address, a choice by dtype.
+
+With the JIT off (``NUMBA_DISABLE_JIT=1``) each has a plain Python form.
+"""
+
+import numba
+import numpy as np
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
+from numba.np.arrayobj import make_array, populate_array
+
+from skmlp.core.jit import DISABLED, STRICT_MATH
+
+
+def by_dtype(single, double):
+    """One function of a float32 and a float64 version, chosen at compile time."""
+
+    def dispatch(x):
+        return single(x) if x.dtype == np.float32 else double(x)
+
+    if not DISABLED:
+        options = {"fastmath": STRICT_MATH, "no_cpython_wrapper": True}
+
+        @overload(dispatch, jit_options=options)
+        def select(x):
+            implementation = single if x == types.float32 else double
+            return lambda x: implementation(x)
+
+    return dispatch
+
+
+def _view(ndim):
+    """An intrinsic for a C-contiguous view into a vector, without reference count.
+
+    Slicing and reshaping would take and drop a reference at each view, which costs
+    both run time in small networks and a large part of the time to compile.
+    The vector outlives the view: it belongs to the caller of the entry kernel.
+    """
+
+    @intrinsic
+    def view(typing_context, vector, start, shape):
+        result = types.Array(vector.dtype, ndim, "C", readonly=not vector.mutable)
+
+        def generate(context, builder, signature, args):
+            source = make_array(signature.args[0])(context, builder, args[0])
+            start = context.cast(builder, args[1], signature.args[1], types.intp)
+            extents = [
+                context.cast(builder, extent, kind, types.intp)
+                for extent, kind in zip(
+                    cgutils.unpack_tuple(builder, args[2]), signature.args[2]
+                )
+            ]
+            strides = [source.itemsize]
+            for extent in reversed(extents[1:]):
+                strides.insert(0, builder.mul(strides[0], extent))
+            out = make_array(signature.return_type)(context, builder)
+            populate_array(
+                out,
+                data=builder.gep(source.data, [start]),
+                shape=cgutils.pack_array(builder, extents),
+                strides=cgutils.pack_array(builder, strides),
+                itemsize=source.itemsize,
+                meminfo=None,
+            )
+            return out._getvalue()
+
+        return result(vector, start, shape), generate
+
+    return view
+
+
+def _caller(return_type):
+    """An intrinsic that calls a compiled kernel by its address."""
+
+    @intrinsic
+    def call(typing_context, address, arguments):
+        def generate(context, builder, signature, args):
+            kinds = tuple(signature.args[1])
+            function_type = context.call_conv.get_function_type(return_type, kinds)
+            pointer = builder.inttoptr(args[0], function_type.as_pointer())
+            status, result = context.call_conv.call_function(
+                builder,
+                pointer,
+                return_type,
+                kinds,
+                cgutils.unpack_tuple(builder, args[1]),
+            )
+            with cgutils.if_unlikely(builder, status.is_error):
+                context.call_conv.return_status_propagate(builder, status)
+            return result
+
+        return return_type(address, arguments), generate
+
+    return call
+
+
+if DISABLED:
+
+    def matrix_view(vector, start, shape):
+        return vector[start : start + shape[0] * shape[1]].reshape(shape)
+
+    def vector_view(vector, start, shape):
+        return vector[start : start + shape[0]]
+
+    def call(function, arguments):
+        return function(*arguments)
+
+    call_for_float = call
+else:
+    matrix_view = _view(2)
+    vector_view = _view(1)
+    call = _caller(types.none)
+    call_for_float = _caller(types.float64)
+
+
+def addresses(kernels, dtype, *arguments):
+    """Addresses of entry kernels, compiled for the types that ``arguments`` name.
+
+    Parameters
+    ----------
+    kernels : sequence of entry kernels
+        They take the same arguments.
+    dtype : dtype
+        float32 or float64, the working type.
+    *arguments : str
+        "matrix", "vector" or "hyper" for writable C-contiguous arrays of the
+        working type (hyper: always float64), "targets" and "rows" for read-only
+        ones (rows: of intp), "moments" for a strided matrix, "scalar" for a float.
+
+    Returns
+    -------
+    ndarray of int64, or of functions when the JIT is off
+    """
+    if DISABLED:
+        return np.array(kernels, dtype=object)
+    real = numba.from_dtype(np.dtype(dtype))
+    kinds = {
+        "matrix": types.Array(real, 2, "C"),
+        "vector": types.Array(real, 1, "C"),
+        "moments": types.Array(real, 2, "A"),
+        "targets": types.Array(real, 2, "C", readonly=True),
+        "rows": types.Array(types.intp, 1, "C", readonly=True),
+        "hyper": types.Array(types.float64, 1, "C"),
+        "scalar": types.float64,
+    }
+    signature = tuple(kinds[name] for name in arguments)
+    return np.array([_address(kernel, signature) for kernel in kernels], np.int64)
+
+
+def _address(kernel, signature):
+    kernel.compile(signature)
+    compiled = kernel.overloads[signature]
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)

@@ -1,0 +1,99 @@
+"""How kernels are compiled: the one decorator, its checked cache, the fork guard.
+
+Only this module and ``intrinsics.py`` import Numba.
+"""
+
+import os
+import pickle
+import platform
+
+import numba
+import numpy as np
+import scipy
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.serialize import dumps
+
+from skmlp.core.cache import KernelStore, enabled, source_stamp
+
+DISABLED = bool(numba.config.DISABLE_JIT)
+STRICT_MATH = {"contract"}
+FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "afn"}  # NaN and inf stay visible
+_STORE = KernelStore(source_stamp())
+
+
+def jit(function=None, *, entry=False, strict=False):
+    """Compile ``function`` on its first use with given argument types.
+
+    Parameters
+    ----------
+    entry : bool, default=False
+        Whether it is called from Python or by address.  Entry kernels are kept in
+        the cache; all others are compiled into those that use them.
+    strict : bool, default=False
+        Keep the order of floating-point operations as written.  Needed where
+        rounding is part of the algorithm.
+    """
+    if function is None:
+        return lambda function: jit(function, entry=entry, strict=strict)
+    kernel = numba.njit(
+        nogil=True,
+        error_model="numpy",
+        fastmath=STRICT_MATH if strict else FAST_MATH,
+        no_cpython_wrapper=not entry,
+        no_cfunc_wrapper=True,
+    )(function)
+    if entry and not DISABLED and enabled():
+        kernel._cache = _CheckedCache(function.__name__)
+    return kernel
+
+
+class _CheckedCache(NullCache):
+    """Numba's view of the kernel store: any trouble is a miss, nothing raises."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def _key(self, signature, codegen):
+        return repr(
+            (
+                str(signature),
+                codegen.magic_tuple(),
+                platform.python_version(),
+                numba.__version__,
+                np.__version__,
+                scipy.__version__,
+                numba.config.BOUNDSCHECK,
+                numba.config.OPT,
+            )
+        )
+
+    def load_overload(self, sig, target_context):
+        try:
+            target_context.refresh()
+            key = self._key(sig, target_context.codegen())
+            payload = _STORE.load(self._name, key)
+            if payload is None:
+                return None
+            return CompileResult._rebuild(target_context, *pickle.loads(payload))
+        except Exception:
+            return None
+
+    def save_overload(self, sig, data):
+        try:
+            if not data.library.has_dynamic_globals:
+                key = self._key(sig, data.codegen)
+                _STORE.save(self._name, key, dumps(data._reduce()))
+        except Exception:
+            return
+
+
+# A child forked while another thread compiles would inherit a lock that nobody
+# holds any more, and wait for it at its first compilation.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )

@@ -1,0 +1,206 @@
+"""exp, tanh, logistic and log1p that LLVM turns into vector code.
+
+Each function maps a scalar of the working type to another; inside a loop over an
+array the compiler handles several elements at once, which calls into the C
+library would prevent.  The exponential reduces its argument to
+
+    x = k log 2 + r,   |r| <= log(2) / 2,
+
+by adding and subtracting a number so large that k is left in the lowest bits of
+the sum (hence ``strict=True``: reordering would undo it), and approximates
+expm1(r) by a polynomial r + r**2 p(r), p being minimax.
+
+Results of exp and logistic below about 2.4e-38 (float32) or 4.5e-308 (float64)
+are zero, since denormal numbers slow down every operation on them; ``flush`` does
+the same to any number.  NaN stays NaN.  ``tests/core/test_math.py`` holds the
+error bounds: 2 ulp for exp and log1p, 3 ulp for logistic and tanh.
+"""
+
+import numpy as np
+
+from skmlp.core.intrinsics import by_dtype
+from skmlp.core.jit import jit
+
+_F_ZERO, _F_HALF, _F_ONE, _F_TWO = (np.float32(c) for c in (0, 0.5, 1, 2))
+_F_LOW, _F_HIGH = np.float32(-87.3), np.float32(89)
+_F_TINY = np.finfo(np.float32).tiny
+_F_LOG2E = np.float32(1.4426950408889634)
+_F_LN2_HIGH = np.float32(0.693359375)  # so few bits that k times it is exact
+_F_LN2_LOW = np.float32(-2.12194440e-4)
+_F_SHIFT = np.float32(1.5 * 2**23)
+_F_SHIFT_BITS = _F_SHIFT.view(np.int32)
+_F_BIAS, _F_MANTISSA = np.int32(126), np.int32(23)
+_F_P3, _F_P4, _F_P5, _F_P6 = (
+    np.float32(c)
+    for c in (
+        0.166665769896987757,
+        0.0416665546172045742,
+        0.00836317905272257737,
+        0.00139261835877134945,
+    )
+)
+_F_Q1, _F_Q2, _F_Q3, _F_Q4 = (
+    np.float32(c)
+    for c in (
+        0.333333201683496199,
+        0.200037803224556029,
+        0.141183099026552407,
+        0.134257490114185759,
+    )
+)
+
+_D_ZERO, _D_HALF, _D_ONE, _D_TWO = (np.float64(c) for c in (0, 0.5, 1, 2))
+_D_LOW, _D_HIGH = np.float64(-708.3), np.float64(710)
+_D_TINY = np.finfo(np.float64).tiny
+_D_LOG2E = np.float64(1.4426950408889634)
+_D_LN2_HIGH = np.float64(6.93147180369123816490e-01)
+_D_LN2_LOW = np.float64(1.90821492927058770002e-10)
+_D_SHIFT = np.float64(1.5 * 2**52)
+_D_SHIFT_BITS = _D_SHIFT.view(np.int64)
+_D_BIAS, _D_MANTISSA = np.int64(1022), np.int64(52)
+_D_P3, _D_P4, _D_P5, _D_P6, _D_P7, _D_P8, _D_P9, _D_P10, _D_P11 = (
+    np.float64(c)
+    for c in (
+        0.166666666666666675,
+        0.0416666666666241279,
+        0.00833333333333006183,
+        0.00138888889172137169,
+        0.000198412698630536169,
+        2.48015212959543751e-5,
+        2.75572684599970648e-6,
+        2.76200884454097482e-7,
+        2.51003854955103191e-8,
+    )
+)
+_D_Q1, _D_Q2, _D_Q3, _D_Q4, _D_Q5, _D_Q6, _D_Q7, _D_Q8, _D_Q9, _D_Q10 = (
+    np.float64(c)
+    for c in (
+        0.333333333333333293,
+        0.200000000000072913,
+        0.142857142835543786,
+        0.111111113587139315,
+        0.0909089471806642908,
+        0.0769278503247931155,
+        0.0665707210482746808,
+        0.0600053640479535627,
+        0.0440036924307233694,
+        0.0808202280597176611,
+    )
+)
+
+
+@jit(strict=True)
+def _reduce_single(x):
+    """(expm1(r), k) of a float32."""
+    x = _F_LOW if x < _F_LOW else (_F_HIGH if x > _F_HIGH else x)
+    shifted = x * _F_LOG2E + _F_SHIFT
+    k = shifted - _F_SHIFT
+    r = (x - k * _F_LN2_HIGH) - k * _F_LN2_LOW
+    p = (((_F_P6 * r + _F_P5) * r + _F_P4) * r + _F_P3) * r + _F_HALF
+    k_bits = np.float32(shifted).view(np.int32)
+    return p * r * r + r, np.int32(k_bits - _F_SHIFT_BITS)
+
+
+@jit(strict=True)
+def _reduce_double(x):
+    """(expm1(r), k) of a float64."""
+    x = _D_LOW if x < _D_LOW else (_D_HIGH if x > _D_HIGH else x)
+    shifted = x * _D_LOG2E + _D_SHIFT
+    k = shifted - _D_SHIFT
+    r = (x - k * _D_LN2_HIGH) - k * _D_LN2_LOW
+    p = ((_D_P11 * r + _D_P10) * r + _D_P9) * r + _D_P8
+    p = (((p * r + _D_P7) * r + _D_P6) * r + _D_P5) * r + _D_P4
+    p = (p * r + _D_P3) * r + _D_HALF
+    k_bits = np.float64(shifted).view(np.int64)
+    return p * r * r + r, k_bits - _D_SHIFT_BITS
+
+
+@jit(strict=True)
+def _half_power_single(k):
+    """2 ** (k - 1); the full power would overflow at k = 128."""
+    return np.int32((k + _F_BIAS) << _F_MANTISSA).view(np.float32)
+
+
+@jit(strict=True)
+def _half_power_double(k):
+    """2 ** (k - 1); the full power would overflow at k = 1024."""
+    return np.int64((k + _D_BIAS) << _D_MANTISSA).view(np.float64)
+
+
+@jit(strict=True)
+def _exp_single(x):
+    expm1_r, k = _reduce_single(x)
+    return (expm1_r + _F_ONE) * _half_power_single(k) * _F_TWO
+
+
+@jit(strict=True)
+def _exp_double(x):
+    expm1_r, k = _reduce_double(x)
+    return (expm1_r + _D_ONE) * _half_power_double(k) * _D_TWO
+
+
+@jit(strict=True)
+def _tanh_single(x):
+    """-expm1(-2|x|) / (expm1(-2|x|) + 2) with the sign of x: exact near zero too."""
+    expm1_r, k = _reduce_single(-_F_TWO * abs(x))
+    half = _half_power_single(k)
+    t = (expm1_r * half + (half - _F_HALF)) * _F_TWO
+    y = -t / (t + _F_TWO)
+    return -y if x < _F_ZERO else y
+
+
+@jit(strict=True)
+def _tanh_double(x):
+    """As `_tanh_single`."""
+    expm1_r, k = _reduce_double(-_D_TWO * abs(x))
+    half = _half_power_double(k)
+    t = (expm1_r * half + (half - _D_HALF)) * _D_TWO
+    y = -t / (t + _D_TWO)
+    return -y if x < _D_ZERO else y
+
+
+@jit(strict=True)
+def _logistic_single(x):
+    return _F_ONE / (_F_ONE + _exp_single(-x))
+
+
+@jit(strict=True)
+def _logistic_double(x):
+    return _D_ONE / (_D_ONE + _exp_double(-x))
+
+
+@jit(strict=True)
+def _log1p_single(u):
+    """2 atanh(s), s = u / (2 + u), for 0 <= u <= 1."""
+    s = u / (_F_TWO + u)
+    z = s * s
+    q = ((_F_Q4 * z + _F_Q3) * z + _F_Q2) * z + _F_Q1
+    return _F_TWO * (s + s * z * q)
+
+
+@jit(strict=True)
+def _log1p_double(u):
+    """2 atanh(s), s = u / (2 + u), for 0 <= u <= 1."""
+    s = u / (_D_TWO + u)
+    z = s * s
+    q = ((_D_Q10 * z + _D_Q9) * z + _D_Q8) * z + _D_Q7
+    q = (((q * z + _D_Q6) * z + _D_Q5) * z + _D_Q4) * z + _D_Q3
+    q = (q * z + _D_Q2) * z + _D_Q1
+    return _D_TWO * (s + s * z * q)
+
+
+@jit
+def _flush_single(x):
+    return _F_ZERO if abs(x) < _F_TINY else x
+
+
+@jit
+def _flush_double(x):
+    return _D_ZERO if abs(x) < _D_TINY else x
+
+
+exp = by_dtype(_exp_single, _exp_double)
+tanh = by_dtype(_tanh_single, _tanh_double)
+logistic = by_dtype(_logistic_single, _logistic_double)
+log1p_unit = by_dtype(_log1p_single, _log1p_double)
+flush = by_dtype(_flush_single, _flush_double)

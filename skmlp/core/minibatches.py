@@ -1,0 +1,125 @@
+"""The entry kernel of training: gather, forward, loss, backward, penalty, step.
+
+A minibatch is worked off in blocks of rows, so that memory is bounded and a very
+large batch can be interrupted; the step follows its last block.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skmlp.core.intrinsics import vector_view
+from skmlp.core.jit import jit
+from skmlp.core.network import backward, forward
+from skmlp.core.optimizers import update
+
+
+class State(NamedTuple):
+    """What training changes.
+
+    Attributes
+    ----------
+    params, gradient : ndarray of shape (n_params,)
+    moments : ndarray of shape (n_moments, n_params)
+        The optimizer's memory.
+    loss : ndarray of shape (2,), float64
+        Sum over the epoch's rows so far, and over those of the open minibatch.
+    """
+
+    params: np.ndarray
+    gradient: np.ndarray
+    moments: np.ndarray
+    loss: np.ndarray
+
+
+class Recipe(NamedTuple):
+    """How one epoch is run.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows,), intp, read-only
+        The order in which rows are visited.
+    rates : ndarray of shape (n_steps,), float64
+        Learning rate of each step.
+    step : int
+        Address of the optimizer's step.
+    hyper : ndarray, float64
+        The optimizer's own parameters.
+    batch_size, block_size : int
+        Rows per step, and per pass through the network.
+    alpha : float
+        Strength of the L2 penalty, which is divided by the minibatch's weight.
+    mean_weight : float
+        Mean of the sample weights over all training rows.
+    """
+
+    rows: np.ndarray
+    rates: np.ndarray
+    step: int
+    hyper: np.ndarray
+    batch_size: int
+    block_size: int
+    alpha: float
+    mean_weight: float
+
+
+def n_blocks(n_rows, batch_size, block_size):
+    """Number of blocks of an epoch."""
+    n_full, rest = divmod(n_rows, batch_size)
+    return n_full * -(-batch_size // block_size) + -(-rest // block_size)
+
+
+@jit
+def row_weights(weight, data, rows, total):
+    """weight <- each row's share of its minibatch."""
+    real = weight.dtype.type
+    if data.sample_weight.size > 0:
+        for i in range(rows.size):
+            weight[i] = real(data.sample_weight[rows[i]] / total)
+    else:
+        weight[: rows.size] = real(1.0 / total)
+
+
+@jit(entry=True)
+def run_blocks(network, state, workspace, data, recipe, first, last):
+    """Run blocks ``first`` to ``last - 1`` of an epoch."""
+    n_rows, batch_size = recipe.rows.size, recipe.batch_size
+    blocks_per_step = -(-batch_size // recipe.block_size)
+    for block in range(first, last):
+        step, part = divmod(block, blocks_per_step)
+        batch_start = step * batch_size
+        batch_stop = min(batch_start + batch_size, n_rows)
+        start = batch_start + part * recipe.block_size
+        stop = min(start + recipe.block_size, batch_stop)
+        rows = vector_view(recipe.rows, start, (stop - start,))
+        total_weight = (batch_stop - batch_start) * recipe.mean_weight
+
+        row_weights(workspace.weight, data, rows, total_weight)
+        forward(network, state.params, workspace, data, rows)
+        gradient = state.gradient if part == 0 else workspace.gradient
+        loss = backward(network, state.params, gradient, workspace, data, rows)
+        if part == 0:
+            state.loss[1] = loss
+        else:
+            state.loss[1] += loss
+            add(state.gradient, gradient)
+
+        if stop == batch_stop:
+            state.loss[1] += update(
+                recipe.step,
+                state.params,
+                state.gradient,
+                state.moments,
+                network.layout.n_weights,
+                recipe.alpha / total_weight,
+                recipe.rates[step],
+                recipe.hyper,
+            )
+            state.loss[0] += state.loss[1] * (batch_stop - batch_start)
+
+
+@jit
+def add(total, part):
+    """total += part."""
+    for i in range(total.size):
+        total[i] += part[i]

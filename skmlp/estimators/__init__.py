@@ -1,0 +1,1 @@
+"""The public estimators: the only floor that knows scikit-learn."""

@@ -1,0 +1,330 @@
+"""What classifier and regressor share: parameters, validation, fit, predict."""
+
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context, is_regressor
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skmlp.core.layout import bias_views, make_layout, weight_views
+from skmlp.core.losses import LOSSES
+from skmlp.estimators.gate import check_sample_weight, check_sparse_structure, make_data
+from skmlp.estimators.parameters import FlatParameters
+from skmlp.estimators.solvers import STOCHASTIC_SOLVERS, Solvers
+from skmlp.estimators.split import split_set, validation_size, whole_set
+from skmlp.training.inference import predict
+
+
+class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
+    """Base of the multi-layer perceptrons; not for direct use."""
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "activation": [StrOptions({"identity", "logistic", "tanh", "relu"})],
+        "solver": [StrOptions({"lbfgs", "sgd", "adam"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    @abstractmethod
+    def __init__(
+        self,
+        hidden_layer_sizes,
+        activation,
+        solver,
+        alpha,
+        batch_size,
+        learning_rate,
+        learning_rate_init,
+        power_t,
+        max_iter,
+        loss,
+        shuffle,
+        random_state,
+        tol,
+        verbose,
+        warm_start,
+        momentum,
+        nesterovs_momentum,
+        early_stopping,
+        validation_fraction,
+        beta_1,
+        beta_2,
+        epsilon,
+        n_iter_no_change,
+        max_fun,
+    ):
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Fit the model to data matrix X and target(s) y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values (class labels in classification, real numbers in
+            regression).
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights, not negative; rows of weight zero are left out.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are invalid, or if training diverges without
+            early stopping; the last finite weights are kept then.
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    def _fit(self, X, y, sample_weight, incremental):
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        hidden_layer_sizes = self._hidden_layer_sizes()
+        resume = self._has_parameters() and (self.warm_start or incremental)
+        with self._unchanged_on_error():
+            X, Y, weight = self._validate_fit(X, y, sample_weight, incremental, resume)
+            sizes = [X.shape[1], *hidden_layer_sizes, Y.shape[1]]
+            if resume:
+                self._check_same_network(sizes)
+        if not (incremental and hasattr(self, "_random_state")):
+            self._random_state = check_random_state(self.random_state)
+        if not resume:
+            self._initialize(sizes, X.dtype)
+        self._network_activation = self.activation
+        self._prepare_curves(incremental)
+        if self.solver in STOCHASTIC_SOLVERS:
+            training = self._training_set(X, Y, weight, self._params.dtype)
+            self._fit_stochastic(training, resume, incremental)
+        else:
+            training = self._training_set(X, Y, weight, np.float64)
+            self._fit_lbfgs(training, resume)
+        return self
+
+    def _hidden_layer_sizes(self):
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if np.iterable(sizes) else [sizes]
+        if not all(isinstance(size, Integral) for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
+        if any(size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return [int(size) for size in sizes]
+
+    @contextmanager
+    def _unchanged_on_error(self):
+        """Bad input leaves an estimator as it was."""
+        before = vars(self).copy()
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _validate_fit(self, X, y, sample_weight, incremental, resume):
+        """Checked X, targets of shape (n_samples, n_outputs), weights or None."""
+        check_sparse_structure(X)
+        check_sparse_structure(y)
+        fitted = resume and hasattr(self, "_params")
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            y_numeric=is_regressor(self),
+            dtype=self._params.dtype if fitted else (np.float64, np.float32),
+            order="C",
+            reset=not resume,
+        )
+        check_sparse_structure(X)
+        weight = check_sample_weight(sample_weight, X)
+        Y = self._encode(y, incremental)
+        if resume:
+            self._take_over_edits(X.dtype)
+        if weight is not None and not weight.all():
+            counts = weight > 0
+            X, Y, weight = X[counts], Y[counts], weight[counts]
+        return X, Y, weight
+
+    @abstractmethod
+    def _encode(self, y, incremental):
+        """Targets as an array of shape (n_samples, n_outputs)."""
+
+    def _check_same_network(self, sizes):
+        fitted = self._layout.sizes.tolist()
+        if sizes != fitted:
+            raise ValueError(
+                f"The network has layers of {fitted} units, but hidden_layer_sizes and"
+                f" the data now ask for {sizes}. Training can only go on in the same"
+                " network: call fit with warm_start=False to start anew."
+            )
+
+    def _initialize(self, sizes, dtype):
+        """Glorot and Bengio's (2010) uniform weights, drawn in scikit-learn's order."""
+        factor = 2.0 if self.activation == "logistic" else 6.0
+        layout = make_layout(sizes)
+        params = np.empty(layout.n_params, dtype)
+        for W, b in zip(weight_views(params, layout), bias_views(params, layout)):
+            bound = np.sqrt(factor / (W.shape[0] + W.shape[1]))
+            W[:] = self._random_state.uniform(-bound, bound, W.shape)
+            b[:] = self._random_state.uniform(-bound, bound, b.shape)
+        self._set_parameters(params, layout)
+        for name in ("_optimizer", "_order", "_split_state"):
+            vars(self).pop(name, None)
+        self.t_ = 0
+        self.n_layers_ = len(sizes)
+        self.n_outputs_ = sizes[-1]
+        self.out_activation_ = LOSSES[self._core_loss()].link
+        self.loss_curve_ = []
+        self.validation_scores_ = None
+
+    @abstractmethod
+    def _core_loss(self):
+        """Name of the loss in the core's table."""
+
+    def _prepare_curves(self, incremental):
+        """Let patience start anew with each fit, and go on in partial_fit."""
+        self.n_iter_ = 0
+        if not incremental or getattr(self, "best_loss_", None) is None:
+            self.best_loss_ = None if self.early_stopping else np.inf
+            self.best_validation_score_ = -np.inf if self.early_stopping else None
+            self._no_improvement_count = 0
+        if not self.early_stopping:
+            self.validation_scores_ = None
+        elif self.validation_scores_ is None:
+            self.validation_scores_ = []
+
+    def _training_set(self, X, Y, weight, dtype):
+        if not self.early_stopping:
+            return whole_set(X, Y, weight, dtype)
+        return split_set(
+            X,
+            Y,
+            weight,
+            dtype,
+            size=validation_size(
+                X.shape[0], self.validation_fraction, self._n_classes_to_validate()
+            ),
+            stratify=self._stratify(Y),
+            random_state=self._split_generator(),
+        )
+
+    def _split_generator(self):
+        """The generator at the first split: a warm start must validate on the same
+        rows, or it would score on what it was trained on."""
+        if not hasattr(self, "_split_state"):
+            self._split_state = self._random_state.get_state()
+            return self._random_state
+        generator = np.random.RandomState()
+        generator.set_state(self._split_state)
+        return generator
+
+    def _n_classes_to_validate(self):
+        return 0
+
+    def _stratify(self, Y):
+        return None
+
+    def _forward(self, params, data, link=None):
+        return predict(
+            self._layout,
+            params,
+            data,
+            activation=self._network_activation,
+            link=self.out_activation_ if link is None else link,
+        )
+
+    def _predict_raw(self, X, link=None):
+        """link(raw prediction) of shape (n_samples, n_outputs) for users' X."""
+        check_is_fitted(self)
+        self._take_over_edits()
+        check_sparse_structure(X)
+        dtype = self._params.dtype
+        X = validate_data(
+            self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
+        )
+        check_sparse_structure(X)
+        y_pred = self._forward(self._params, make_data(X, dtype), link)
+        if not np.isfinite(y_pred).all():
+            raise ValueError(
+                "Predictions are not finite. X or coefs_ contain too large values:"
+                " scale the data, as for fit."
+            )
+        return y_pred
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_params")
+
+    def _check_solver(self):
+        if self.solver not in STOCHASTIC_SOLVERS:
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers."
+                f" {self.solver} is not stochastic."
+            )
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,368 @@
+"""The classifier."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    type_of_target,
+    unique_labels,
+)
+
+from skmlp.estimators.base import BaseMLP
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """Multi-layer perceptron classifier.
+
+    Minimises the log-loss: with one logistic output for two classes, by softmax for
+    more, with independent logistic outputs for multilabel targets.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int or int, default=(100,)
+        Units of each hidden layer; an empty sequence gives a linear model.
+    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
+        Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        'adam' [2]_ and 'sgd' (with momentum) take a step per minibatch; 'lbfgs' [3]_
+        is a quasi-Newton method on all rows at once, often the best choice for a few
+        thousand rows or fewer.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is
+        divided by the number of rows (the sum of their weights) that the gradient
+        is taken over. Biases are not penalised.
+    batch_size : int or 'auto', default='auto'
+        Rows per minibatch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Only for 'sgd'. 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t``
+        after each epoch, t rows having been seen. 'adaptive' divides the rate by 5
+        whenever patience (see `n_iter_no_change`) runs out, and stops once it is
+        below 1e-6.
+    learning_rate_init : float, default=0.001
+        Initial learning rate of 'adam' and 'sgd'.
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
+    max_iter : int, default=200
+        Most epochs ('adam', 'sgd') or iterations ('lbfgs').
+    shuffle : bool, default=True
+        Whether to visit the rows in a new random order in each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seeds initial weights, the validation split and the order of rows. An int
+        gives the same result in each run.
+    tol : float, default=1e-4
+        Least improvement that counts, see `n_iter_no_change`; for 'lbfgs', the
+        largest component of the gradient at which it has converged.
+    verbose : bool or int, default=False
+        Whether to print the loss of each epoch or iteration.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the previous fit.
+    momentum : float, default=0.9
+        Momentum of 'sgd', in [0, 1].
+    nesterovs_momentum : bool, default=True
+        Whether 'sgd' uses Nesterov's momentum.
+    early_stopping : bool, default=False
+        Whether to set `validation_fraction` of the rows aside, to stop when the
+        accuracy on them stops improving, and to keep the weights of the best one.
+        Two classes are split in proportion.
+    validation_fraction : float, default=0.1
+        Share of rows set aside; two rows, and one per class where possible, at least.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay rates of the moments of 'adam', in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the denominator of 'adam'.
+    n_iter_no_change : int or inf, default=10
+        Epochs in a row without an improvement of `tol` that are tolerated: in the
+        training loss, or in the validation score with `early_stopping`.
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    loss_ : float
+        Loss of the latest epoch, penalty included.
+    best_loss_ : float or None
+        Smallest loss of the latest fit; None with `early_stopping`.
+    loss_curve_ : list of float
+        Loss of each epoch or iteration.
+    validation_scores_ : list of float or None
+        Accuracy on the validation rows after each epoch, with `early_stopping`.
+    best_validation_score_ : float or None
+        Best of them.
+    t_ : int
+        Rows seen by 'adam' or 'sgd', each epoch anew.
+    coefs_ : list of ndarray of shape (fan_in, fan_out)
+        Weights of each layer: views, whose changes take effect.
+    intercepts_ : list of ndarray of shape (fan_out,)
+        Biases of each layer: views as well.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if X had string names.
+    n_iter_ : int
+        Epochs or iterations of the latest fit.
+    n_layers_ : int
+        Number of layers, input and output included.
+    n_outputs_ : int
+        Number of output units.
+    out_activation_ : str
+        Link from the raw prediction to probabilities: 'logistic' or 'softmax'.
+
+    See Also
+    --------
+    MLPRegressor : Multi-layer perceptron regressor.
+
+    Notes
+    -----
+    Parameters, defaults and results are those of
+    :class:`sklearn.neural_network.MLPClassifier`, up to rounding; what deviates
+    on purpose is listed in the page "Differences from scikit-learn". Weights, moments
+    and predictions have the dtype of X in `fit`, float32 or float64; anything else is
+    converted to float64. float32 takes about half the time. The initial weights are
+    those of Glorot and Bengio [1]_.
+
+    References
+    ----------
+    .. [1] X. Glorot and Y. Bengio, "Understanding the difficulty of training deep
+       feedforward neural networks", AISTATS 2010.
+    .. [2] D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization",
+       ICLR 2015, :arxiv:`1412.6980`.
+    .. [3] D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large
+       scale optimization", Mathematical Programming 45, 1989.
+
+    Examples
+    --------
+    >>> from skmlp import MLPClassifier
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.model_selection import train_test_split
+    >>> X, y = make_classification(n_samples=100, random_state=1)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y,
+    ...                                                     random_state=1)
+    >>> clf = MLPClassifier(random_state=1, max_iter=300).fit(X_train, y_train)
+    >>> clf.predict_proba(X_test[:1]).round(3)
+    array([[0.038, 0.962]])
+    >>> clf.predict(X_test[:5, :])
+    array([1, 0, 1, 0, 1])
+    >>> clf.score(X_test, y_test)
+    0.88
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+    ):
+        super().__init__(
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            loss="log_loss",
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+        )
+
+    @available_if(lambda est: est._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train for one epoch over the given rows.
+
+        n calls on the same rows give what ``fit`` gives with ``max_iter=n``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels; not all classes need to occur.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights, not negative; rows of weight zero are left out.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever occur; needed in the first call, and may be
+            left out later.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If parameters or data are invalid, with `early_stopping`, or if the
+            weights diverge: they are then left as they were.
+        """
+        with self._unchanged_on_error():
+            if _check_partial_fit_first_call(self, classes):
+                labels = y if type_of_target(y).startswith("multilabel") else classes
+                self._label_binarizer = LabelBinarizer().fit(labels)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def predict(self, X):
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The most probable class of each row, or an indicator matrix if the
+            classifier was fitted to one.
+        """
+        y_pred = self._predict_raw(X)
+        if self._is_multilabel():
+            return (y_pred > 0.5).astype(int)
+        return self.classes_[_codes(y_pred)]
+
+    def predict_proba(self, X):
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y_prob : ndarray of shape (n_samples, n_classes)
+            Probabilities in the order of `classes_`; for multilabel targets, of
+            each label on its own.
+        """
+        y_prob = self._predict_raw(X)
+        if len(self.classes_) == 1:
+            return np.ones_like(y_prob)
+        if y_prob.shape[1] == 1:
+            return np.hstack([1 - y_prob, y_prob])
+        return y_prob
+
+    def predict_log_proba(self, X):
+        """Predict logarithms of class probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        log_y_prob : ndarray of shape (n_samples, n_classes)
+            ``log(predict_proba(X))``, finite also where a probability is zero in
+            floating point.
+        """
+        y_prob = self.predict_proba(X)
+        zero = y_prob == 0
+        log_y_prob = np.log(np.where(zero, 1, y_prob))
+        if zero.any():
+            raw = self._predict_raw(X, link="identity")
+            log_y_prob[zero] = self._log_proba(raw)[zero]
+        return log_y_prob
+
+    def _log_proba(self, raw):
+        """Log-softmax or log-logistic of raw predictions."""
+        if self.out_activation_ == "softmax":
+            raw = raw - raw.max(axis=1, keepdims=True)
+            return raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
+        log_p = -np.logaddexp(0, -raw)
+        return log_p if raw.shape[1] > 1 else np.hstack([-np.logaddexp(0, raw), log_p])
+
+    def _encode(self, y, incremental):
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if hasattr(self, "classes_") and (self.warm_start or incremental):
+            self._check_classes(unique_labels(y))
+        else:
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        return self._label_binarizer.transform(y)
+
+    def _check_classes(self, classes):
+        if self.warm_start:
+            if set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in"
+                    f" the previous call to fit. Previously got {self.classes_}, `y`"
+                    f" has {classes}"
+                )
+        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has"
+                f" {self.classes_}. 'y' has {classes}."
+            )
+
+    def _is_multilabel(self):
+        return self._label_binarizer.y_type_.startswith("multilabel")
+
+    def _core_loss(self):
+        multiclass = self._label_binarizer.y_type_ == "multiclass"
+        return "log_loss" if multiclass else "binary_log_loss"
+
+    def _n_classes_to_validate(self):
+        return 0 if self._is_multilabel() else len(self.classes_)
+
+    def _stratify(self, Y):
+        return Y.astype(bool) if Y.shape[1] == 1 else None
+
+    def _score(self, Y, y_pred, sample_weight):
+        if self._is_multilabel():
+            hits = ((y_pred > 0.5) == (Y > 0.5)).all(axis=1)
+        else:
+            hits = _codes(y_pred) == _codes(Y)
+        return np.average(hits, weights=sample_weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _codes(y_prob):
+    """Index of the most probable class."""
+    if y_prob.shape[1] == 1:
+        return (y_prob[:, 0] > 0.5).astype(np.intp)
+    return y_prob.argmax(axis=1)

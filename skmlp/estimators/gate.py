@@ -1,0 +1,131 @@
+"""The one gate between users' arrays and kernels.
+
+Kernels check no bounds, so everything that they rely on is settled here: dtype,
+contiguity, alignment, shapes, the range of sparse indices, finite values.  Data
+pass as read-only views and are copied only where they have to be.
+"""
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import _num_samples, check_array
+
+from skmlp.core.inputs import Data, read_only
+
+
+def check_sparse_structure(X):
+    """Refuse a compressed matrix whose indices point outside, before scipy's C code.
+
+    Raises
+    ------
+    ValueError
+        If ``indptr`` does not rise from 0 to the number of entries, or an index is
+        out of range.
+    """
+    if not sparse.issparse(X):
+        return
+    if X.format == "coo":
+        for axis, coordinates in enumerate(X.coords):
+            _check_range(coordinates, X.shape[axis], X.format)
+    elif X.format in ("csr", "csc", "bsr"):
+        _check_compressed(X)
+
+
+def _check_compressed(X):
+    block = X.blocksize if X.format == "bsr" else (1, 1)
+    major = 1 if X.format == "csc" else 0
+    n_major, n_minor = X.shape[major] // block[0], X.shape[1 - major] // block[1]
+    indptr, n_entries = X.indptr, len(X.indices)
+    if (
+        len(indptr) != n_major + 1
+        or len(X.data) != n_entries
+        or indptr[0] != 0
+        or indptr[-1] != n_entries
+        or np.any(indptr[1:] < indptr[:-1])
+    ):
+        raise ValueError(
+            f"The sparse {X.format.upper()} matrix is corrupt: indptr must rise from 0"
+            " to the length of indices and data. Rebuild it, or drop unused entries"
+            " with X.prune()."
+        )
+    _check_range(X.indices, n_minor, X.format)
+
+
+def _check_range(indices, stop, name):
+    if len(indices) and (indices.min() < 0 or indices.max() >= stop):
+        raise ValueError(
+            f"The sparse {name.upper()} matrix is corrupt: an index lies outside"
+            f" 0..{stop - 1}. Rebuild it from its rows, columns and values."
+        )
+
+
+def check_sample_weight(sample_weight, X):
+    """Weights as float64 of shape (n_rows,), or None.
+
+    Raises
+    ------
+    ValueError
+        If a weight is negative or not finite, if all are zero, or if the shape is
+        not (n_rows,).
+    """
+    if sample_weight is None:
+        return None
+    n_rows = _num_samples(X)
+    if np.isscalar(sample_weight):
+        sample_weight = np.full(n_rows, sample_weight)
+    weight = check_array(
+        sample_weight,
+        accept_sparse=False,
+        ensure_2d=False,
+        dtype=np.float64,
+        input_name="sample_weight",
+    )
+    if weight.ndim != 1:
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar, got {weight.ndim}D array."
+        )
+    if weight.shape != (n_rows,):
+        raise ValueError(
+            f"sample_weight.shape == {weight.shape}, expected {(n_rows,)}!"
+        )
+    if np.any(weight < 0):
+        raise ValueError("Negative values in data passed to `sample_weight`.")
+    if not np.any(weight > 0):
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weight
+
+
+def relative_weights(weight):
+    """(weights divided by their mean, mean), without overflow on the way."""
+    if weight is None:
+        return None, 1.0
+    top = weight.max()
+    mean = top * np.mean(weight / top)
+    return weight / mean, float(mean)
+
+
+def make_data(X, dtype, Y=None, weight=None):
+    """Pack validated rows, dense or CSR, for the kernels."""
+    empty = np.empty(0, dtype)
+    Y = np.empty((0, 0), dtype) if Y is None else Y
+    if sparse.issparse(X):
+        return Data(
+            read_only(np.empty((0, X.shape[1]), dtype)),
+            _settled(X.data, dtype),
+            _settled(X.indices, np.int32),
+            _settled(X.indptr, np.int64),
+            _settled(Y, dtype),
+            _settled(empty if weight is None else weight, dtype),
+        )
+    return Data(
+        _settled(X, dtype),
+        read_only(empty),
+        read_only(np.empty(0, np.int32)),
+        read_only(np.empty(0, np.int64)),
+        _settled(Y, dtype),
+        _settled(empty if weight is None else weight, dtype),
+    )
+
+
+def _settled(array, dtype):
+    """C-contiguous, aligned, of native ``dtype``, read-only; a view if it can be."""
+    return read_only(np.require(np.asarray(array), dtype, ["C", "A"]))

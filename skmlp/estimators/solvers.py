@@ -1,0 +1,227 @@
+"""How each family of solvers runs: epochs, records, patience, the final weights."""
+
+import warnings
+from abc import abstractmethod
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.optimize import _check_optimize_result
+
+from skmlp.training.lbfgs import minimise
+from skmlp.training.loop import Epochs, shuffled
+from skmlp.training.optimizer import Optimizer
+from skmlp.training.stopping import Checkpoint, Patience, all_finite
+
+STOCHASTIC_SOLVERS = ("sgd", "adam")
+_NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large"
+    " values and need to be preprocessed."
+)
+
+
+class Solvers:
+    """The part of an estimator that trains: from a `TrainingSet` to its weights."""
+
+    def _epochs(self, params, training, optimizer, batch_size):
+        return Epochs(
+            self._layout,
+            params,
+            training.data,
+            activation=self.activation,
+            loss=self._core_loss(),
+            alpha=self.alpha,
+            mean_weight=training.mean_weight,
+            batch_size=batch_size,
+            optimizer=optimizer,
+        )
+
+    def _fit_stochastic(self, training, resume, incremental):
+        n_rows = training.rows.size
+        optimizer = self._prepare_optimizer(incremental)
+        epochs = self._epochs(
+            self._params, training, self.solver, self._batch_size(n_rows)
+        )
+        patience = self._patience(training, resume)
+        checkpoint = Checkpoint(self._params)
+        order = self._first_order(training.rows, incremental)
+        stopped = diverged = False
+        try:
+            while self.n_iter_ < (1 if incremental else self.max_iter):
+                if self.shuffle:
+                    order = shuffled(order, self._random_state)
+                rates = optimizer.rates(epochs.n_steps(order))
+                loss = epochs.run(order, rates, optimizer.moments, optimizer.hyper)
+                self.t_ += n_rows
+                value = self._record(loss, self._params, training.validation)
+                diverged = not (np.isfinite(value) and all_finite(self._params))
+                if diverged:
+                    break
+                if patience.update(value) or not self.early_stopping:
+                    checkpoint.save()
+                self._show_patience(patience)
+                optimizer.epoch_ended(self.t_)
+                if patience.exhausted and self._give_up(optimizer, patience):
+                    stopped = True
+                    break
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+            stopped, diverged = True, not all_finite(self._params)
+
+        if diverged or self.early_stopping:
+            checkpoint.restore()
+        if incremental:
+            self._order = order if epochs.batch_size < n_rows else None
+        if diverged:
+            self._report_divergence(optimizer)
+        elif not (stopped or incremental):
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached"
+                " and the optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _prepare_optimizer(self, incremental):
+        previous = getattr(self, "_optimizer", None)
+        if not incremental or previous is None or previous.name != self.solver:
+            self._optimizer = Optimizer(
+                self.solver, self._params.size, self._params.dtype
+            )
+        self._optimizer.configure(
+            learning_rate=self.learning_rate,
+            learning_rate_init=self.learning_rate_init,
+            power_t=self.power_t,
+            momentum=self.momentum,
+            nesterovs_momentum=self.nesterovs_momentum,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
+        )
+        return self._optimizer
+
+    def _batch_size(self, n_rows):
+        if self.batch_size == "auto":
+            return min(200, n_rows)
+        if self.batch_size > n_rows:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going"
+                " to be clipped",
+                stacklevel=5,
+            )
+        return int(min(self.batch_size, n_rows))
+
+    def _first_order(self, rows, incremental):
+        """partial_fit goes on permuting where the previous call left off, so that n
+        calls are n epochs of fit."""
+        order = getattr(self, "_order", None)
+        same = incremental and order is not None and order.size == rows.size
+        return order if same else rows
+
+    def _patience(self, training, resume):
+        if self.early_stopping and resume:
+            self.best_validation_score_ = self._validation_score(
+                self._params, training.validation
+            )
+        return Patience(
+            tol=self.tol,
+            limit=self.n_iter_no_change,
+            sign=1 if self.early_stopping else -1,
+            best=self.best_validation_score_
+            if self.early_stopping
+            else self.best_loss_,
+            count=self._no_improvement_count,
+        )
+
+    def _record(self, loss, params, validation):
+        """Take down an epoch; returns what patience watches, NaN after divergence."""
+        self.n_iter_ += 1
+        self.loss_ = loss
+        self.loss_curve_.append(loss)
+        if self.verbose:
+            print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
+        if validation is None:
+            return loss
+        score = self._validation_score(params, validation)
+        self.validation_scores_.append(score)
+        if self.verbose:
+            print(f"Validation score: {score:f}")
+        return score
+
+    def _validation_score(self, params, validation):
+        y_pred = self._forward(params, validation.data)
+        if not np.isfinite(y_pred).all():
+            return float("nan")
+        return float(self._score(validation.Y, y_pred, validation.sample_weight))
+
+    @abstractmethod
+    def _score(self, Y, y_pred, sample_weight):
+        """Accuracy or R2 of predictions after the link."""
+
+    def _show_patience(self, patience):
+        self._no_improvement_count = patience.count
+        if self.early_stopping:
+            self.best_validation_score_ = patience.best
+        else:
+            self.best_loss_ = patience.best
+
+    def _give_up(self, optimizer, patience):
+        """Whether to stop; an adaptive rate first slows down."""
+        what = "Validation score" if self.early_stopping else "Training loss"
+        message = (
+            f"{what} did not improve more than tol={self.tol:f} for"
+            f" {self.n_iter_no_change} consecutive epochs."
+        )
+        reason = optimizer.slow_down()
+        if reason is None:
+            patience.count = self._no_improvement_count = 0
+        if self.verbose:
+            rate = f"Setting learning rate to {optimizer.learning_rate:f}"
+            print(message, reason or rate)
+        return reason is not None
+
+    def _report_divergence(self, optimizer):
+        optimizer.forget()
+        if not self.early_stopping:
+            raise ValueError(_NOT_FINITE)
+        warnings.warn(
+            f"Training diverged in iteration {self.n_iter_}; the weights of the best"
+            " validation score are kept. Scale the data or decrease"
+            " learning_rate_init.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+
+    def _fit_lbfgs(self, training, resume):
+        params = self._params.astype(np.float64)
+        epochs = self._epochs(params, training, "none", training.rows.size)
+        patience = self._patience(training, resume)
+        checkpoint = Checkpoint(params)
+
+        def on_iteration(loss):
+            value = self._record(loss, params, training.validation)
+            if patience.update(value) or not self.early_stopping:
+                checkpoint.save()
+            self._show_patience(patience)
+            return self.early_stopping and (patience.exhausted or np.isnan(value))
+
+        try:
+            result = minimise(
+                epochs,
+                training.rows,
+                max_iter=self.max_iter,
+                max_fun=self.max_fun,
+                tol=self.tol,
+                on_iteration=on_iteration,
+            )
+            self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+            self.loss_ = float(result.fun)
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+
+        if self.early_stopping:
+            checkpoint.restore()
+        with np.errstate(over="ignore"):
+            found = params.astype(self._params.dtype)
+        if not all_finite(found):
+            raise ValueError(_NOT_FINITE)
+        self._params[:] = found

@@ -1,0 +1,89 @@
+"""Training rows and the validation part set aside for early stopping."""
+
+from math import ceil
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from skmlp.core.inputs import Data
+from skmlp.estimators.gate import make_data, relative_weights
+
+
+class Validation(NamedTuple):
+    """Rows that only score.
+
+    Attributes
+    ----------
+    data : Data
+    Y : ndarray of shape (n_rows, n_outputs)
+    sample_weight : ndarray of shape (n_rows,) or None
+    """
+
+    data: Data
+    Y: np.ndarray
+    sample_weight: np.ndarray | None
+
+
+class TrainingSet(NamedTuple):
+    """All rows, which of them train, and what validates.
+
+    Attributes
+    ----------
+    data : Data
+        Weights in it are relative to the training rows' mean.
+    rows : ndarray of shape (n_train,), intp
+    mean_weight : float
+    validation : Validation or None
+    """
+
+    data: Data
+    rows: np.ndarray
+    mean_weight: float
+    validation: Validation | None
+
+
+def whole_set(X, Y, weight, dtype):
+    """Train on all rows."""
+    weight, mean_weight = relative_weights(weight)
+    rows = np.arange(X.shape[0])
+    return TrainingSet(make_data(X, dtype, Y, weight), rows, mean_weight, None)
+
+
+def split_set(X, Y, weight, dtype, *, size, stratify, random_state):
+    """Set ``size`` rows aside, as `train_test_split` draws them."""
+    rows, held_out = train_test_split(
+        np.arange(X.shape[0]),
+        test_size=size,
+        random_state=random_state,
+        stratify=stratify,
+    )
+    weight_out = None if weight is None else weight[held_out]
+    validation = Validation(make_data(X[held_out], dtype), Y[held_out], weight_out)
+    mean_weight = 1.0
+    if weight is not None:
+        relative, mean_weight = relative_weights(weight[rows])
+        weight = np.zeros_like(weight)
+        weight[rows] = relative
+    return TrainingSet(make_data(X, dtype, Y, weight), rows, mean_weight, validation)
+
+
+def validation_size(n_rows, fraction, n_classes):
+    """Rows to set aside: the fraction, but two at least and one per class.
+
+    Raises
+    ------
+    ValueError
+        If that would leave nothing to train on.
+    """
+    if fraction == 0:
+        raise ValueError(
+            "early_stopping=True needs a validation set: set validation_fraction > 0."
+        )
+    size = max(ceil(fraction * n_rows), 2)
+    if size >= n_rows:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the"
+            " size of your dataset."
+        )
+    return max(size, n_classes) if n_rows >= 2 * n_classes else size

@@ -1,0 +1,1 @@
+"""Training loops: plain Python and NumPy between calls of kernels."""
