@@ -101,8 +101,9 @@ ACTIVATIONS = {
 
 def activation_addresses(names, dtype):
     """Addresses of the forward and backward kernels of one activation per layer."""
-    rows = [ACTIVATIONS[name] for name in names]
+    forward = tuple(ACTIVATIONS[name].forward for name in names)
+    backward = tuple(ACTIVATIONS[name].backward for name in names)
     return (
-        addresses([row.forward for row in rows], dtype, "matrix", "vector"),
-        addresses([row.backward for row in rows], dtype, "matrix", "vector", "matrix"),
+        addresses(forward, dtype, ("matrix", "vector")),
+        addresses(backward, dtype, ("matrix", "vector", "matrix")),
     )

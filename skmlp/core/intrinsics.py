@@ -3,6 +3,8 @@
 With the JIT off (``NUMBA_DISABLE_JIT=1``) each has a plain Python form.
 """
 
+from functools import cache
+
 import numba
 import numpy as np
 from numba.core import cgutils, types
@@ -113,35 +115,37 @@ else:
     call_for_float = _caller(types.float64)
 
 
-def addresses(kernels, dtype, *arguments):
+@cache
+def addresses(kernels, dtype, arguments):
     """Addresses of entry kernels, compiled for the types that ``arguments`` name.
 
     Parameters
     ----------
-    kernels : sequence of entry kernels
+    kernels : tuple of entry kernels
         They take the same arguments.
     dtype : dtype
         float32 or float64, the working type.
-    *arguments : str
-        "matrix", "vector" or "hyper" for writable C-contiguous arrays of the
-        working type (hyper: always float64), "targets" and "rows" for read-only
-        ones (rows: of intp), "moments" for a strided matrix, "scalar" for a float.
+    arguments : tuple of str
+        "matrix" and "vector" for writable arrays of the working type, "hyper" for a
+        writable vector of float64, "targets" for a read-only matrix, "rows" for
+        read-only indices, "scalar" for a float64, "index" for an integer.
 
     Returns
     -------
     ndarray of int64, or of functions when the JIT is off
+        Shared between calls.
     """
     if DISABLED:
         return np.array(kernels, dtype=object)
-    real = numba.from_dtype(np.dtype(dtype))
+    real = numba.from_dtype(dtype)
     kinds = {
         "matrix": types.Array(real, 2, "C"),
         "vector": types.Array(real, 1, "C"),
-        "moments": types.Array(real, 2, "A"),
+        "hyper": types.Array(types.float64, 1, "C"),
         "targets": types.Array(real, 2, "C", readonly=True),
         "rows": types.Array(types.intp, 1, "C", readonly=True),
-        "hyper": types.Array(types.float64, 1, "C"),
         "scalar": types.float64,
+        "index": types.intp,
     }
     signature = tuple(kinds[name] for name in arguments)
     return np.array([_address(kernel, signature) for kernel in kernels], np.int64)

@@ -143,10 +143,10 @@ LOSSES = {
 
 def loss_address(name, dtype):
     """Address of a loss."""
-    kernels = [LOSSES[name].backward]
-    return addresses(kernels, dtype, "matrix", "targets", "rows", "vector")[0]
+    kinds = "matrix", "targets", "rows", "vector"
+    return addresses((LOSSES[name].backward,), dtype, kinds)[0]
 
 
 def link_address(name, dtype):
     """Address of a link."""
-    return addresses([LINKS[name]], dtype, "matrix")[0]
+    return addresses((LINKS[name],), dtype, ("matrix",))[0]

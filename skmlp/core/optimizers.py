@@ -1,8 +1,8 @@
 """Optimizers: one loop each over flat vectors.
 
-``<name>_step(params, gradient, moments, rate, hyper)`` moves the parameters; all
-vectors are slices of the same stretch, ``moments`` has a row per moment, ``hyper``
-holds the parameters named in the table, in that order.
+``<name>_step(params, gradient, moments, start, rate, hyper)`` moves one stretch of the
+parameters; it begins at ``start`` in the rows of ``moments``. ``hyper`` holds the
+parameters named in the table, in that order.
 
 To add one: the function and a row in ``OPTIMIZERS``.
 """
@@ -20,17 +20,24 @@ from skmlp.core.math import flush
 _STRETCH = 2048
 
 
+@jit
+def moment(moments, k, start, length):
+    """Stretch of the k-th moment."""
+    return vector_view(moments[k], start, (length,))
+
+
 @jit(entry=True)
-def no_step(params, gradient, moments, rate, hyper):
+def no_step(params, gradient, moments, start, rate, hyper):
     """Leave the gradient as the result."""
     return
 
 
 @jit(entry=True)
-def sgd_step(params, gradient, moments, rate, hyper):
+def sgd_step(params, gradient, moments, start, rate, hyper):
     """v <- momentum v - rate g; params += v, or momentum v - rate g (Nesterov)."""
     real = params.dtype.type
-    velocity, rate, momentum = moments[0], real(rate), real(hyper[0])
+    velocity = moment(moments, 0, start, params.size)
+    momentum, rate = real(hyper[0]), real(rate)
     nesterov = hyper[1] != 0
     for i in range(params.size):
         v = flush(momentum * velocity[i] - rate * gradient[i])
@@ -39,18 +46,20 @@ def sgd_step(params, gradient, moments, rate, hyper):
 
 
 @jit(entry=True)
-def adam_step(params, gradient, moments, rate, hyper):
+def adam_step(params, gradient, moments, start, rate, hyper):
     """Kingma and Ba (2015), algorithm 1; ``rate`` holds the bias correction."""
     real = params.dtype.type
-    first, second, rate = moments[0], moments[1], real(rate)
+    first = moment(moments, 0, start, params.size)
+    second = moment(moments, 1, start, params.size)
     beta_1, rest_1 = real(hyper[0]), real(1 - hyper[0])
     beta_2, rest_2 = real(hyper[1]), real(1 - hyper[1])
-    epsilon = real(hyper[2])
+    epsilon, rate = real(hyper[2]), real(rate)
     for i in range(params.size):
         g = gradient[i]
         m = flush(beta_1 * first[i] + rest_1 * g)
-        v = flush(beta_2 * second[i] + rest_2 * g * g)
-        first[i], second[i] = m, v
+        v = flush(beta_2 * second[i] + rest_2 * (g * g))
+        first[i] = m
+        second[i] = v
         params[i] -= rate * m / (np.sqrt(v) + epsilon)
 
 
@@ -58,12 +67,12 @@ def adam_step(params, gradient, moments, rate, hyper):
 def penalise(weights, gradient, l2):
     """gradient += l2 * weights; returns the sum of squares of the weights."""
     l2 = weights.dtype.type(l2)
-    total = weights.dtype.type(0)
+    squares = weights.dtype.type(0)
     for i in range(weights.size):
         w = weights[i]
         gradient[i] += l2 * w
-        total += w * w
-    return np.float64(total)
+        squares += w * w
+    return np.float64(squares)
 
 
 @jit
@@ -78,9 +87,8 @@ def update(step, params, gradient, moments, n_weights, l2, rate, hyper):
         p = vector_view(params, start, (length,))
         g = vector_view(gradient, start, (length,))
         n_penalised = max(0, min(length, n_weights - start))
-        squares += penalise(p[:n_penalised], g[:n_penalised], l2)
-        m = moments[:, start : start + length]
-        call(step, (p, g, m, rate, hyper))
+        squares += penalise(vector_view(p, 0, (n_penalised,)), g, l2)
+        call(step, (p, g, moments, start, rate, hyper))
     return 0.5 * l2 * squares
 
 
@@ -111,5 +119,5 @@ OPTIMIZERS = {
 
 def step_address(name, dtype):
     """Address of an optimizer's step."""
-    kinds = "vector", "vector", "moments", "scalar", "hyper"
-    return addresses([OPTIMIZERS[name].step], dtype, *kinds)[0]
+    kinds = "vector", "vector", "matrix", "index", "scalar", "hyper"
+    return addresses((OPTIMIZERS[name].step,), dtype, kinds)[0]

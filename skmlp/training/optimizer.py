@@ -49,9 +49,11 @@ class Optimizer:
 
     def rates(self, n_steps):
         """Learning rates of the next ``n_steps`` steps, which count as taken."""
-        rates = np.full(n_steps, self._rate)
         if self.name == "adam":
-            rates *= bias_correction(self.n_steps + 1, n_steps, *self.hyper[:2])
+            correction = bias_correction(self.n_steps + 1, n_steps, *self.hyper[:2])
+            rates = self._rate * correction
+        else:
+            rates = np.full(n_steps, self._rate)
         self.n_steps += n_steps
         self.learning_rate = float(rates[-1])
         return rates

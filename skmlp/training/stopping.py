@@ -1,5 +1,7 @@
 """When to stop, and which weights to keep."""
 
+from math import isfinite
+
 import numpy as np
 
 
@@ -52,4 +54,7 @@ class Checkpoint:
 
 
 def all_finite(params):
-    return bool(np.isfinite(params).all())
+    """Whether no parameter is NaN or infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        # One product settles nearly every case; where it overflows, look closer.
+        return isfinite(params @ params) or bool(np.isfinite(params).all())
