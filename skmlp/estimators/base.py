@@ -12,11 +12,25 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmlp.core.layout import bias_views, make_layout, weight_views
 from skmlp.core.losses import LOSSES
-from skmlp.estimators.gate import check_sample_weight, check_sparse_structure, make_data
+from skmlp.estimators.gate import (
+    check_range,
+    check_sample_weight,
+    check_sparse_structure,
+    make_data,
+)
 from skmlp.estimators.parameters import FlatParameters
 from skmlp.estimators.solvers import STOCHASTIC_SOLVERS, Solvers
 from skmlp.estimators.split import split_set, validation_size, whole_set
 from skmlp.training.inference import predict
+
+_RESUMED = (
+    "_optimizer",
+    "_order",
+    "_split_state",
+    "t_",
+    "loss_curve_",
+    "validation_scores_",
+)
 
 
 class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
@@ -151,7 +165,7 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
             self._random_state = check_random_state(self.random_state)
         if not resume:
             self._initialize(sizes, X.dtype)
-        self._network_activation = self.activation
+        self._describe_network()
         self._prepare_curves(incremental)
         if self.solver in STOCHASTIC_SOLVERS:
             training = self._training_set(X, Y, weight, self._params.dtype)
@@ -200,6 +214,7 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         check_sparse_structure(X)
         weight = check_sample_weight(sample_weight, X)
         Y = self._encode(y, incremental)
+        check_range(Y, X.dtype)
         if resume:
             self._take_over_edits(X.dtype)
         if weight is not None and not weight.all():
@@ -230,14 +245,14 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
             W[:] = self._random_state.uniform(-bound, bound, W.shape)
             b[:] = self._random_state.uniform(-bound, bound, b.shape)
         self._set_parameters(params, layout)
-        for name in ("_optimizer", "_order", "_split_state"):
+        for name in _RESUMED:
             vars(self).pop(name, None)
-        self.t_ = 0
-        self.n_layers_ = len(sizes)
-        self.n_outputs_ = sizes[-1]
+
+    def _describe_network(self):
+        self._network_activation = self.activation
+        self.n_layers_ = len(self._layout.sizes)
+        self.n_outputs_ = int(self._layout.sizes[-1])
         self.out_activation_ = LOSSES[self._core_loss()].link
-        self.loss_curve_ = []
-        self.validation_scores_ = None
 
     @abstractmethod
     def _core_loss(self):
@@ -246,7 +261,10 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
     def _prepare_curves(self, incremental):
         """Let patience start anew with each fit, and go on in partial_fit."""
         self.n_iter_ = 0
-        if not incremental or getattr(self, "best_loss_", None) is None:
+        curves = {"t_": 0, "loss_curve_": [], "validation_scores_": None}
+        for name, start in curves.items():
+            vars(self).setdefault(name, start)
+        if not incremental or vars(self).get("best_loss_") is None:
             self.best_loss_ = None if self.early_stopping else np.inf
             self.best_validation_score_ = -np.inf if self.early_stopping else None
             self._no_improvement_count = 0

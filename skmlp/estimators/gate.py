@@ -94,6 +94,15 @@ def check_sample_weight(sample_weight, X):
     return weight
 
 
+def check_range(Y, dtype):
+    """Refuse targets that the working dtype cannot hold."""
+    if Y.size and dtype == np.float32 and np.abs(Y).max() > np.finfo(dtype).max:
+        raise ValueError(
+            "y contains values too large for dtype('float32'): scale the targets, or"
+            " pass X as float64."
+        )
+
+
 def relative_weights(weight):
     """(weights divided by their mean, mean), without overflow on the way."""
     if weight is None:

@@ -10,6 +10,7 @@ import numpy as np
 from skmlp.core.layout import bias_views, make_layout, weight_views
 from skmlp.estimators.gate import make_data, relative_weights
 from skmlp.training.loop import Epochs
+from skmlp.training.optimizer import writable
 
 
 class FlatParameters:
@@ -107,6 +108,12 @@ class FlatParameters:
         state = super().__getstate__().copy()
         state.pop("_shown", None)
         return state
+
+    def __setstate__(self, state):
+        """Own the vector: joblib may hand over a read-only memory map."""
+        super().__setstate__(state)
+        if "_params" in state:
+            self._params = writable(self._params)
 
 
 def _assign(targets, arrays, name):

@@ -231,7 +231,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             If parameters or data are invalid, with `early_stopping`, or if the
             weights diverge: they are then left as they were.
         """
-        return self._fit(X, y, sample_weight, incremental=True)
+        with self._unchanged_on_error():
+            return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X):
         """Predict targets.

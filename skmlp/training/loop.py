@@ -12,6 +12,7 @@ from skmlp.core.optimizers import step_address
 _RUN_SECONDS = 0.03  # between two looks at Ctrl-C
 _BLOCK_FLOPS = 4e9
 _BLOCK_ROWS = 64, 1024
+_UPDATE_FLOPS = 20
 _FLOPS_PER_SECOND = 5e9  # a cautious guess, until a run has been measured
 
 
@@ -50,6 +51,7 @@ class Epochs:
         dtype, sparse = params.dtype, data.indptr.size > 0
         row_flops = _flops_per_row(layout, data, sparse)
         block_size = choose_block_size(batch_size, row_flops)
+        block_flops = row_flops * block_size + _UPDATE_FLOPS * layout.n_params
         self.network = training_network(layout, activation, loss, dtype)
         self.params = params
         self.gradient = np.empty_like(params)
@@ -66,7 +68,7 @@ class Epochs:
         self.alpha, self.mean_weight = float(alpha), float(mean_weight)
         self.step = step_address(optimizer, dtype)
         self.blocks_per_run = max(
-            1, int(_RUN_SECONDS * _FLOPS_PER_SECOND / (row_flops * block_size))
+            1, int(_RUN_SECONDS * _FLOPS_PER_SECOND / block_flops)
         )
 
     def n_steps(self, rows):

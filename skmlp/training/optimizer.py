@@ -78,3 +78,12 @@ class Optimizer:
         """Start anew from zero moments."""
         self.moments[:] = 0
         self.n_steps = 0
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self.moments = writable(self.moments)
+
+
+def writable(array):
+    """The array itself if it can be written to, else a copy."""
+    return np.require(np.asarray(array), requirements=["C", "A", "W"])
