@@ -16,6 +16,8 @@ from skmlp.estimators.gate import (
     check_range,
     check_sample_weight,
     check_sparse_structure,
+    is_settled,
+    is_settled_target,
     make_data,
 )
 from skmlp.estimators.parameters import FlatParameters
@@ -197,9 +199,23 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
 
     def _validate_fit(self, X, y, sample_weight, incremental, resume):
         """Checked X, targets of shape (n_samples, n_outputs), weights or None."""
+        X, y = self._validate_rows(X, y, resume)
+        weight = check_sample_weight(sample_weight, X)
+        Y = self._encode(y, X.dtype, incremental)
+        check_range(Y, X.dtype)
+        if resume:
+            self._take_over_edits(X.dtype)
+        if weight is not None and not weight.all():
+            counts = weight > 0
+            X, Y, weight = X[counts], Y[counts], weight[counts]
+        return X, Y, weight
+
+    def _validate_rows(self, X, y, resume):
+        fitted = resume and hasattr(self, "_params")
+        if fitted and self._is_settled(X) and is_settled_target(y, len(X)):
+            return X, y
         check_sparse_structure(X)
         check_sparse_structure(y)
-        fitted = resume and hasattr(self, "_params")
         X, y = validate_data(
             self,
             X,
@@ -212,18 +228,10 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
             reset=not resume,
         )
         check_sparse_structure(X)
-        weight = check_sample_weight(sample_weight, X)
-        Y = self._encode(y, incremental)
-        check_range(Y, X.dtype)
-        if resume:
-            self._take_over_edits(X.dtype)
-        if weight is not None and not weight.all():
-            counts = weight > 0
-            X, Y, weight = X[counts], Y[counts], weight[counts]
-        return X, Y, weight
+        return X, y
 
     @abstractmethod
-    def _encode(self, y, incremental):
+    def _encode(self, y, dtype, incremental):
         """Targets as an array of shape (n_samples, n_outputs)."""
 
     def _check_same_network(self, sizes):
@@ -317,12 +325,13 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         """link(raw prediction) of shape (n_samples, n_outputs) for users' X."""
         check_is_fitted(self)
         self._take_over_edits()
-        check_sparse_structure(X)
         dtype = self._params.dtype
-        X = validate_data(
-            self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
-        )
-        check_sparse_structure(X)
+        if not self._is_settled(X):
+            check_sparse_structure(X)
+            X = validate_data(
+                self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
+            )
+            check_sparse_structure(X)
         y_pred = self._forward(self._params, make_data(X, dtype), link)
         if not np.isfinite(y_pred).all():
             raise ValueError(
@@ -330,6 +339,10 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
                 " scale the data, as for fit."
             )
         return y_pred
+
+    def _is_settled(self, X):
+        named = hasattr(self, "feature_names_in_")  # then a warning is due
+        return not named and is_settled(X, self._params.dtype, self.n_features_in_)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_params")

@@ -311,15 +311,29 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         log_p = -np.logaddexp(0, -raw)
         return log_p if raw.shape[1] > 1 else np.hstack([-np.logaddexp(0, raw), log_p])
 
-    def _encode(self, y, incremental):
+    def _encode(self, y, dtype, incremental):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if hasattr(self, "classes_") and (self.warm_start or incremental):
-            self._check_classes(unique_labels(y))
-        else:
+        if not (hasattr(self, "classes_") and (self.warm_start or incremental)):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
-        return self._label_binarizer.transform(y)
+        elif self.warm_start or y.ndim != 1 or self._is_multilabel():
+            self._check_classes(unique_labels(y))
+        if y.ndim != 1 or self._is_multilabel():
+            return self._label_binarizer.transform(y)
+        return self._indicators(y, dtype)
+
+    def _indicators(self, y, dtype):
+        """What the label binarizer would return, in the working dtype at once."""
+        codes = np.searchsorted(self.classes_, y)
+        codes[codes == len(self.classes_)] = 0
+        if not np.array_equal(self.classes_[codes], y):
+            self._check_classes(np.unique(y))
+        if len(self.classes_) <= 2:
+            return (codes == 1).astype(dtype).reshape(-1, 1)
+        Y = np.zeros((len(y), len(self.classes_)), dtype)
+        Y[np.arange(len(y)), codes] = 1
+        return Y
 
     def _check_classes(self, classes):
         if self.warm_start:

@@ -250,7 +250,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y_pred = self._predict_raw(X)
         return y_pred.ravel() if y_pred.shape[1] == 1 else y_pred
 
-    def _encode(self, y, incremental):
+    def _encode(self, y, dtype, incremental):
         if not isinstance(y, np.ndarray):
             raise TypeError("Sparse targets are not supported: pass y.toarray().")
         if y.ndim == 2 and y.shape[1] == 1:
