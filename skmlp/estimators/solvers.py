@@ -36,49 +36,70 @@ class Solvers:
         )
 
     def _fit_stochastic(self, training, resume, incremental):
-        n_rows = training.rows.size
         optimizer = self._prepare_optimizer(incremental)
-        epochs = self._epochs(
-            self._params, training, self.solver, self._batch_size(n_rows)
-        )
+        batch_size = self._batch_size(training.rows.size)
+        epochs = self._epochs(self._params, training, self.solver, batch_size)
         patience = self._patience(training, resume)
         checkpoint = Checkpoint(self._params)
-        order = self._first_order(training.rows, incremental)
-        stopped = diverged = False
+        n_epochs = 1 if incremental else self.max_iter
         try:
-            while self.n_iter_ < (1 if incremental else self.max_iter):
-                if self.shuffle:
-                    order = shuffled(order, self._random_state)
+            for order in self._orders(training.rows, n_epochs, incremental):
                 rates = optimizer.rates(epochs.n_steps(order))
                 loss = epochs.run(order, rates, optimizer.moments, optimizer.hyper)
-                self.t_ += n_rows
+                self.t_ += order.size
                 value = self._record(loss, self._params, training.validation)
-                diverged = not (np.isfinite(value) and all_finite(self._params))
-                if diverged:
+                if not (np.isfinite(value) and all_finite(self._params)):
+                    outcome = "diverged"
                     break
                 if patience.update(value) or not self.early_stopping:
                     checkpoint.save()
                 self._show_patience(patience)
                 optimizer.epoch_ended(self.t_)
                 if patience.exhausted and self._give_up(optimizer, patience):
-                    stopped = True
+                    outcome = "converged"
                     break
+            else:
+                outcome = "one epoch" if incremental else "max_iter"
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
-            stopped, diverged = True, not all_finite(self._params)
-
-        if diverged or self.early_stopping:
+            warnings.warn("Training interrupted by user.", stacklevel=5)
+            outcome = "interrupted"
+        if self.early_stopping or not all_finite(self._params):
             checkpoint.restore()
-        if incremental:
-            self._order = order if epochs.batch_size < n_rows else None
-        if diverged:
-            self._report_divergence(optimizer)
-        elif not (stopped or incremental):
+        self._report(outcome, optimizer)
+
+    def _orders(self, rows, n_epochs, incremental):
+        """The order of rows in each epoch.
+
+        partial_fit goes on permuting where the previous call on as many rows left
+        off, so that n calls are n epochs of fit.
+        """
+        order = getattr(self, "_order", None) if incremental else None
+        if order is None or order.size != rows.size:
+            order = rows
+        for _ in range(n_epochs):
+            if self.shuffle:
+                order = shuffled(order, self._random_state)
+            self._order = order if incremental else None
+            yield order
+
+    def _report(self, outcome, optimizer):
+        if outcome == "max_iter":
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached"
                 " and the optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=6,
+            )
+        if outcome == "diverged":
+            optimizer.forget()
+            if not self.early_stopping:
+                raise ValueError(_NOT_FINITE)
+            warnings.warn(
+                f"Training diverged in iteration {self.n_iter_}; the weights of the"
+                " best validation score are kept. Scale the data or decrease"
+                " learning_rate_init.",
+                ConvergenceWarning,
+                stacklevel=6,
             )
 
     def _prepare_optimizer(self, incremental):
@@ -106,16 +127,9 @@ class Solvers:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going"
                 " to be clipped",
-                stacklevel=5,
+                stacklevel=6,
             )
         return int(min(self.batch_size, n_rows))
-
-    def _first_order(self, rows, incremental):
-        """partial_fit goes on permuting where the previous call left off, so that n
-        calls are n epochs of fit."""
-        order = getattr(self, "_order", None)
-        same = incremental and order is not None and order.size == rows.size
-        return order if same else rows
 
     def _patience(self, training, resume):
         if self.early_stopping and resume:
@@ -179,18 +193,6 @@ class Solvers:
             print(message, reason or rate)
         return reason is not None
 
-    def _report_divergence(self, optimizer):
-        optimizer.forget()
-        if not self.early_stopping:
-            raise ValueError(_NOT_FINITE)
-        warnings.warn(
-            f"Training diverged in iteration {self.n_iter_}; the weights of the best"
-            " validation score are kept. Scale the data or decrease"
-            " learning_rate_init.",
-            ConvergenceWarning,
-            stacklevel=5,
-        )
-
     def _fit_lbfgs(self, training, resume):
         params = self._params.astype(np.float64)
         epochs = self._epochs(params, training, "none", training.rows.size)
@@ -216,7 +218,7 @@ class Solvers:
             self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
             self.loss_ = float(result.fun)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=5)
 
         if self.early_stopping:
             checkpoint.restore()
