@@ -1,0 +1,131 @@
+"""``python -m skmlp warmup``: compile all kernels ahead of time, into the cache."""
+
+import argparse
+import sys
+from time import perf_counter
+
+import numpy as np
+
+import skmlp
+from skmlp.core.activations import ACTIVATIONS, activation_addresses
+from skmlp.core.cache import candidate_folders, enabled
+from skmlp.core.jit import DISABLED
+from skmlp.core.layout import make_layout
+from skmlp.core.losses import LINKS, LOSSES, link_address, loss_address
+from skmlp.core.minibatches import run_blocks
+from skmlp.core.optimizers import OPTIMIZERS, step_address
+from skmlp.core.predict import predict_blocks
+from skmlp.estimators.gate import make_data
+from skmlp.training.inference import predict
+from skmlp.training.loop import Epochs
+
+DTYPES = ("float32", "float64")
+
+
+def warm_up(dtype):
+    """Compile whatever a network of ``dtype`` can need, or load it from the cache."""
+    dtype = np.dtype(dtype)
+    activation_addresses(list(ACTIVATIONS), dtype)
+    for loss in LOSSES:
+        loss_address(loss, dtype)
+    for link in LINKS:
+        link_address(link, dtype)
+    for optimizer in OPTIMIZERS:
+        step_address(optimizer, dtype)
+
+    layout = make_layout([1, 1])
+    data = make_data(np.ones((1, 1)), dtype, np.ones((1, 1)))
+    epochs = Epochs(
+        layout,
+        np.ones(layout.n_params, dtype),
+        data,
+        activation="identity",
+        loss="squared_error",
+        alpha=0.0,
+        mean_weight=1.0,
+        batch_size=1,
+    )
+    epochs.loss_and_gradient(np.arange(1))
+    predict(layout, epochs.params, data, activation="identity", link="identity")
+
+
+def entry_kernels():
+    """All kernels that the cache keeps."""
+    return [
+        *(kernel for row in ACTIVATIONS.values() for kernel in row),
+        *(row.backward for row in LOSSES.values()),
+        *LINKS.values(),
+        *(row.step for row in OPTIMIZERS.values()),
+        run_blocks,
+        predict_blocks,
+    ]
+
+
+def cache_files():
+    """Paths in the cache with the times of their last change."""
+    return {
+        path: path.stat().st_mtime_ns
+        for folder in candidate_folders()
+        for path in folder.glob("*.kernel")
+    }
+
+
+def run_warmup(dtypes):
+    """Warm up and report; the exit status tells whether all kernels are cached."""
+    if DISABLED:
+        print("Nothing to compile: NUMBA_DISABLE_JIT is set.", file=sys.stderr)
+        return 1
+    before = cache_files()
+    for dtype in dtypes:
+        start = perf_counter()
+        warm_up(dtype)
+        print(f"{dtype}: kernels ready after {perf_counter() - start:.1f} s")
+    statistics = [kernel.stats for kernel in entry_kernels()]
+    n_loaded = sum(sum(s.cache_hits.values()) for s in statistics)
+    n_compiled = sum(sum(s.cache_misses.values()) for s in statistics)
+    saved = [path for path, _ in cache_files().items() - before.items()]
+    print(f"{n_compiled} compiled, {n_loaded} loaded from the cache")
+    if not enabled():
+        print("Nothing was saved: SKMLP_CACHE switches the cache off.", file=sys.stderr)
+        return 1
+    for folder in candidate_folders():
+        n_saved = sum(path.parent == folder for path in saved)
+        if n_saved:
+            print(f"{n_saved} saved in {folder}")
+    if len(saved) < n_compiled:
+        folders = ", ".join(str(folder) for folder in candidate_folders())
+        print(
+            f"{n_compiled - len(saved)} kernels could not be saved in {folders}."
+            " Set SKMLP_CACHE_DIR to a folder that can be written.",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def main(arguments=None):
+    """The command line; returns an exit status."""
+    parser = argparse.ArgumentParser(prog="python -m skmlp", description=skmlp.__doc__)
+    parser.add_argument(
+        "--version", action="version", version=f"skmlp {skmlp.__version__}"
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    warmup = commands.add_parser(
+        "warmup",
+        help="compile all kernels ahead of time",
+        description="Compile all kernels and save them in the cache, so that no"
+        " later process has to. Exit status 1 if they could not be saved.",
+    )
+    warmup.add_argument(
+        "--dtype",
+        nargs="+",
+        choices=DTYPES,
+        default=DTYPES,
+        help="working types to compile for (default: both)",
+    )
+    options = parser.parse_args(arguments)
+    return run_warmup(options.dtype)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
