@@ -1,0 +1,256 @@
+"""Training time beside scikit-learn, PyTorch, JAX and the matrix products alone."""
+
+import argparse
+import os
+import sys
+import warnings
+from importlib.util import find_spec
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from common import format_seconds, interleaved, machine, seconds, table
+from peers import initial_weights, jax_fit, torch_fit
+from sklearn import neural_network
+from sklearn.datasets import make_classification, make_regression
+from sklearn.exceptions import ConvergenceWarning
+
+import skmlp
+from skmlp.core.inputs import product
+from skmlp.core.layout import bias_views, make_layout, weight_views, weights
+from skmlp.core.network import delta_below, units
+from skmlp.estimators.gate import make_data
+from skmlp.training.loop import Epochs
+
+
+class Work(NamedTuple):
+    """One workload."""
+
+    n_rows: int
+    n_features: int
+    n_classes: int
+    hidden: tuple
+    batch_size: int
+    epochs: int
+    task: str = "classification"
+    activation: str = "relu"
+    dtype: str = "float32"
+    alpha: float = 1e-4
+    learning_rate: float = 1e-3
+
+    @property
+    def kind(self):
+        if self.task == "regression":
+            return "regression"
+        return "multiclass" if self.n_classes > 2 else "binary"
+
+    def __str__(self):
+        return (
+            f"{self.n_rows:,} x {self.n_features}, {self.n_classes} outputs,"
+            f" hidden {'-'.join(map(str, self.hidden))}, batch {self.batch_size},"
+            f" {self.epochs} epochs"
+        )
+
+
+WORKLOADS = {
+    "W1": Work(1_000, 20, 2, (100,), 200, 100),
+    "W2": Work(10_000, 20, 2, (64, 64), 32, 5),
+    "W3": Work(10_000, 30, 2, (100,), 200, 20),
+    "W4": Work(20_000, 50, 5, (256, 256), 256, 5),
+    "W5": Work(20_000, 784, 10, (256, 128), 128, 3),
+    "W6": Work(50_000, 100, 10, (512, 512, 512), 512, 2),
+}
+
+
+def make_rows(work):
+    if work.task == "regression":
+        X, y = make_regression(work.n_rows, work.n_features, random_state=0)
+        y = (y - y.mean()) / y.std()
+    else:
+        X, y = make_classification(
+            work.n_rows,
+            work.n_features,
+            n_informative=work.n_features // 2,
+            n_classes=work.n_classes,
+            random_state=0,
+        )
+    return X.astype(work.dtype), y.astype(work.dtype if y.dtype.kind == "f" else int)
+
+
+def estimator_fit(module, X, y, work):
+    """Seconds of a first, tiny fit, and the function that fits."""
+    name = "MLPRegressor" if work.task == "regression" else "MLPClassifier"
+
+    def train(X=X, y=y, epochs=work.epochs):
+        model = getattr(module, name)(
+            hidden_layer_sizes=work.hidden,
+            activation=work.activation,
+            alpha=work.alpha,
+            batch_size=min(work.batch_size, len(X)),
+            learning_rate_init=work.learning_rate,
+            max_iter=epochs,
+            n_iter_no_change=epochs + 1,
+            random_state=0,
+        )
+        return model.fit(X, y).loss_
+
+    few = np.concatenate(
+        [np.flatnonzero(y == value)[:2] for value in np.unique(y)[:20]]
+    )
+    first_seconds, _ = seconds(lambda: train(X[few], y[few], 1))
+    return train, first_seconds
+
+
+@numba.njit
+def products_of_an_epoch(network, params, gradient, workspace, n_rows, block_size):
+    """What BLAS does in one epoch, in the same order, on the same memory."""
+    layout = network.layout
+    last = layout.sizes.size - 1
+    for start in range(0, n_rows, block_size):
+        n = min(block_size, n_rows - start)
+        for i in range(1, last + 1):
+            Z, A = units(network, workspace, n, i), units(network, workspace, n, i - 1)
+            product(Z, A, weights(params, layout, i - 1))
+        delta = units(network, workspace, n, last)
+        for i in range(last, 0, -1):
+            A = units(network, workspace, n, i - 1)
+            product(weights(gradient, layout, i - 1), A.T, delta)
+            if i > 1:
+                below = delta_below(network, workspace, n, i)
+                product(below, delta, weights(params, layout, i - 1).T)
+                delta = below
+
+
+def products_only(X, y, sizes, work):
+    """Function that runs the matrix products of all epochs and nothing else."""
+    layout = make_layout(sizes)
+    params = np.empty(layout.n_params, work.dtype)
+    views = zip(weight_views(params, layout), bias_views(params, layout))
+    for (W, b), (W_init, b_init) in zip(views, initial_weights(sizes, work.dtype)):
+        W[:], b[:] = W_init, b_init
+    epochs = Epochs(
+        layout,
+        params,
+        make_data(X, params.dtype, y[:, None]),
+        activation=work.activation,
+        loss="squared_error",
+        alpha=0.0,
+        mean_weight=1.0,
+        batch_size=work.batch_size,
+    )
+    n_inputs = epochs.block_size * work.n_features
+    epochs.workspace.activations[:n_inputs] = np.resize(X, n_inputs)
+
+    def run(n_epochs=work.epochs):
+        for _ in range(n_epochs):
+            products_of_an_epoch(
+                epochs.network,
+                params,
+                epochs.gradient,
+                epochs.workspace,
+                len(X),
+                epochs.block_size,
+            )
+
+    run(1)
+    return run
+
+
+def measure(name, work, options):
+    """Rows of the table of times and of the table of losses and compile times."""
+    X, y = make_rows(work)
+    n_outputs = work.n_classes if work.kind == "multiclass" else 1
+    sizes = [work.n_features, *work.hidden, n_outputs]
+    runs, compile_seconds = {}, {}
+    runs["skmlp"], compile_seconds["skmlp"] = estimator_fit(skmlp, X, y, work)
+    runs["products"] = products_only(X, y, sizes, work)
+    if "sklearn" in options.peers:
+        runs["sklearn"], _ = estimator_fit(neural_network, X, y, work)
+    if "torch" in options.peers:
+        for n_threads in (1, 2):
+            runs[f"torch {n_threads}"] = torch_fit(
+                X, y, sizes, work, n_threads=n_threads
+            )
+    if "jax" in options.peers:
+        runs["jax"], compile_seconds["jax"] = jax_fit(X, y, sizes, work)
+
+    medians, losses = interleaved(runs, options.repeats)
+    threads = [run for run in medians if run.startswith("torch")]
+    if threads:
+        best = min(threads, key=medians.get)
+        medians["torch"], losses["torch"] = medians[best], losses[best]
+    ours = medians["skmlp"]
+    times = [name, format_seconds(ours)]
+    for peer in options.peers:
+        ratio = medians[peer] / ours
+        times.append(f"{format_seconds(medians[peer])} ({ratio:.2f}x)")
+    times.append(f"{ours / medians['products']:.2f}")
+    checks = [name, f"{losses['skmlp']:.4f}"]
+    checks += [f"{losses[peer]:.4f}" for peer in options.peers]
+    checks += [f"{compile_seconds.get(key, 0):.2f} s" for key in ("skmlp", "jax")]
+    return times, checks
+
+
+def parse_options():
+    installed = [p for p in ("sklearn", "torch", "jax") if find_spec(p) is not None]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workloads", default=",".join(WORKLOADS))
+    parser.add_argument("--peers", default=",".join(installed))
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument(
+        "--activation",
+        choices=("identity", "logistic", "tanh", "relu"),
+        default="relu",
+    )
+    parser.add_argument(
+        "--task", choices=("classification", "regression"), default="classification"
+    )
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--max-rows", type=int, help="fewer rows, for a trial run")
+    parser.add_argument("--max-epochs", type=int, help="fewer epochs, for a trial run")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    options = parser.parse_args()
+    options.peers = [peer for peer in options.peers.split(",") if peer]
+    options.workloads = options.workloads.split(",")
+    return options
+
+
+def main():
+    options = parse_options()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    times, checks, descriptions = [], [], []
+    for name in options.workloads:
+        work = WORKLOADS[name]
+        work = work._replace(
+            n_rows=min(work.n_rows, options.max_rows or work.n_rows),
+            epochs=min(work.epochs, options.max_epochs or work.epochs),
+            n_classes=1 if options.task == "regression" else work.n_classes,
+            task=options.task,
+            activation=options.activation,
+            dtype=options.dtype,
+        )
+        print(f"{name}: {work}", file=sys.stderr)
+        descriptions.append(f"- {name}: {work}")
+        for rows, row in zip((times, checks), measure(name, work, options)):
+            rows.append(row)
+
+    markdown = options.markdown
+    print(machine())
+    print(
+        f"{options.task}, {options.activation}, {options.dtype}, adam, median of"
+        f" {options.repeats} interleaved runs. (2.00x: skmlp takes half the time.)\n"
+    )
+    print("\n".join(descriptions), end="\n\n")
+    header = ["", "skmlp", *options.peers, "skmlp / products alone"]
+    print(table(header, times, markdown=markdown), end="\n\n")
+    header = ["last loss", "skmlp", *options.peers, "skmlp first fit", "jax compile"]
+    print(table(header, checks, markdown=markdown))
+    cache = os.environ.get("SKMLP_CACHE_DIR", "the default folder")
+    print(
+        "\nCompile times are not part of the times above. The first fit of skmlp is a"
+        f" tiny one; it compiles what the kernel cache ({cache}) did not hold."
+    )
+
+
+if __name__ == "__main__":
+    main()

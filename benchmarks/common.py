@@ -1,0 +1,118 @@
+"""Interleaved timing, tables, and what is needed to read a number later."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from threadpoolctl import threadpool_info
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "joblib", "torch", "jax")
+
+
+def seconds(function, number=1):
+    """Mean seconds of ``number`` calls in a row, and the last result."""
+    start = perf_counter()
+    for _ in range(number):
+        result = function()
+    return (perf_counter() - start) / number, result
+
+
+def interleaved(functions, repeats, number=1):
+    """Medians of ``repeats`` timings of each function, taken in turn.
+
+    Parameters
+    ----------
+    functions : dict of str to callable
+        One round calls each of them; every other round goes backwards, so that a
+        machine which slows down is unfair to nobody.
+
+    Returns
+    -------
+    medians : dict of str to float
+        Seconds.
+    results : dict of str to object
+        What the last calls returned.
+    """
+    times, results = {name: [] for name in functions}, {}
+    for repeat in range(repeats):
+        names = list(functions)
+        for name in names if repeat % 2 == 0 else reversed(names):
+            elapsed, results[name] = seconds(functions[name], number)
+            times[name].append(elapsed)
+            print(f"  {name}: {elapsed:.3g} s", file=sys.stderr, flush=True)
+    return {name: median(values) for name, values in times.items()}, results
+
+
+def format_seconds(value):
+    """Three digits, in a fitting unit."""
+    for unit, factor in (("s", 1), ("ms", 1e3), ("µs", 1e6)):
+        if value * factor >= 1 or unit == "µs":
+            return f"{value * factor:.3g} {unit}"
+
+
+def table(header, rows, *, markdown=True):
+    """Rows of strings as a Markdown table, or as plain columns."""
+    rows = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    padded = [[cell.ljust(w) for cell, w in zip(row, widths)] for row in rows]
+    if not markdown:
+        return "\n".join("  ".join(row).rstrip() for row in padded)
+    lines = [f"| {' | '.join(row)} |" for row in padded]
+    lines.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
+    return "\n".join(lines)
+
+
+def machine():
+    """One paragraph: processor, cores, BLAS, versions, commit."""
+    libraries = [f"Python {platform.python_version()}"]
+    for package in PACKAGES:
+        try:
+            libraries.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    blas = {
+        f"{info['internal_api']} {info['version']} ({info['num_threads']} threads)"
+        for info in threadpool_info()
+        if info["user_api"] == "blas"
+    }
+    return (
+        f"{_processor()}, {_usable_cores()} cores, {platform.system()};"
+        f" BLAS: {', '.join(sorted(blas))}; {', '.join(libraries)}; commit {_commit()}."
+    )
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(
+            line.split(":", 1)[1].strip()
+            for line in lines
+            if line.startswith("model name")
+        )
+    except (OSError, StopIteration):
+        if platform.system() == "Darwin":
+            command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.check_output(command, text=True).strip()
+        return platform.processor() or platform.machine()
+
+
+def _usable_cores():
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _commit():
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
+    folder = Path(__file__).parent
+    try:
+        return subprocess.check_output(
+            command, cwd=folder, text=True, stderr=subprocess.DEVNULL
+        ).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
