@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+import scipy.linalg  # noqa: F401, loads the BLAS that threadpool_info lists
 from threadpoolctl import threadpool_info
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "joblib", "torch", "jax")
