@@ -30,9 +30,10 @@ print(len(listener.buffer))
 
 COMPILE_ONE_KERNEL = """
 import sys
+import numpy as np
 from skmlp import __main__ as command
 
-command.warm_up = lambda dtype: command.link_address("identity", dtype)
+command.warm_up = lambda dtype: command.link_address("identity", np.dtype(dtype))
 sys.exit(command.main(["warmup", "--dtype", "float32"]))
 """
 
