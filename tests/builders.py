@@ -1,0 +1,186 @@
+"""What kernels take, built from plain arrays."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from skmlp.core.inputs import Data, read_only
+from skmlp.core.layout import Layout, bias_views, make_layout, weight_views
+from skmlp.core.losses import LOSSES
+from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
+from skmlp.core.network import make_workspace, training_network
+from skmlp.core.optimizers import OPTIMIZERS, step_address
+
+DTYPES = np.float32, np.float64
+
+
+def random_targets(rng, link, shape):
+    """Targets in the range of a link."""
+    if link == "softmax":
+        return np.eye(shape[1])[rng.integers(shape[1], size=shape[0])]
+    draw = {
+        "identity": rng.standard_normal,
+        "exp": lambda size: rng.poisson(1.0, size),
+        "logistic": lambda size: rng.integers(2, size=size),
+    }[link]
+    return draw(size=shape).astype(np.float64)
+
+
+def make_data(X, Y, weight=None, *, dtype=np.float64, as_csr=False):
+    """Pack dense float64 arrays as the gate does, as dense rows or as CSR."""
+    values, indices, indptr = np.empty(0), np.empty(0), np.empty(0)
+    if as_csr:
+        csr = sparse.csr_array(X)
+        values, indices, indptr = csr.data, csr.indices, csr.indptr
+        X = np.empty((0, X.shape[1]))
+    return Data(
+        read_only(np.ascontiguousarray(X, dtype)),
+        read_only(values.astype(dtype)),
+        read_only(indices.astype(np.int32)),
+        read_only(indptr.astype(np.int64)),
+        read_only(np.ascontiguousarray(Y, dtype)),
+        read_only(np.asarray(() if weight is None else weight, dtype)),
+    )
+
+
+@dataclass
+class Problem:
+    """A network and data to train it on, for kernels and for the naive twin."""
+
+    layout: Layout
+    params: np.ndarray
+    X: np.ndarray
+    Y: np.ndarray
+    weight: np.ndarray | None
+    data: Data
+    activation: str
+    loss: str
+    alpha: float
+    mean_weight: float
+
+    @property
+    def sparse(self):
+        return self.data.indptr.size > 0
+
+    @property
+    def n_rows(self):
+        return len(self.Y)
+
+    def lists(self, params=None):
+        """Copies of coefs and intercepts in float64."""
+        params = (self.params if params is None else params).astype(np.float64)
+        return weight_views(params, self.layout), bias_views(params, self.layout)
+
+    def options(self):
+        """What the naive twin wants to know beside arrays."""
+        return {
+            "activation": self.activation,
+            "loss": self.loss,
+            "alpha": self.alpha,
+            "mean_weight": self.mean_weight,
+            "eps": np.finfo(self.params.dtype).eps,
+        }
+
+
+def make_problem(
+    sizes,
+    *,
+    activation="tanh",
+    loss="squared_error",
+    n_rows=12,
+    dtype=np.float64,
+    as_csr=False,
+    weighted=False,
+    alpha=0.0,
+    seed=0,
+):
+    """Draw a problem; half of X is zero, and so is one of the weights."""
+    rng = np.random.default_rng(seed)
+    layout = make_layout(sizes)
+    X = rng.standard_normal((n_rows, sizes[0])) * rng.integers(2, size=sizes[0])
+    X[rng.random(X.shape) < 0.3] = 0
+    Y = random_targets(rng, LOSSES[loss].link, (n_rows, sizes[-1]))
+    weight = rng.random(n_rows) * 2 if weighted else None
+    if weighted:
+        weight[0] = 0
+    params = rng.uniform(-1, 1, layout.n_params).astype(dtype)
+    return Problem(
+        layout,
+        params,
+        X,
+        Y,
+        weight,
+        make_data(X, Y, weight, dtype=dtype, as_csr=as_csr),
+        activation,
+        loss,
+        alpha,
+        float(weight.mean()) if weighted else 1.0,
+    )
+
+
+def flat(d_coefs, d_intercepts):
+    """Lists of arrays as one vector, in the layout's order."""
+    return np.concatenate([a.ravel() for a in d_coefs + d_intercepts])
+
+
+def zero_moments(optimizer, params):
+    return np.zeros((OPTIMIZERS[optimizer].n_moments, params.size), params.dtype)
+
+
+def run_epoch(
+    problem,
+    order,
+    *,
+    optimizer="none",
+    rates=None,
+    hyper=(),
+    moments=None,
+    batch_size=None,
+    block_size=None,
+    cuts=(),
+):
+    """Run the entry kernel over an epoch, cut into runs of blocks at ``cuts``.
+
+    Changes ``problem.params`` and ``moments``; returns (mean loss, last gradient).
+    """
+    params, layout = problem.params, problem.layout
+    batch_size = batch_size or len(order)
+    block_size = block_size or batch_size
+    workspace = make_workspace(
+        layout,
+        block_size,
+        params.dtype,
+        sparse=problem.sparse,
+        training=True,
+        accumulate=block_size < batch_size,
+    )
+    for memory in workspace[0], workspace[2], workspace[3], workspace[4]:
+        memory[:] = np.nan  # whatever is read before it is written shows
+    if moments is None:
+        moments = zero_moments(optimizer, params)
+    state = State(params, np.full_like(params, np.nan), moments, np.zeros(2))
+    n_steps = -(-len(order) // batch_size)
+    recipe = Recipe(
+        read_only(np.asarray(order, np.intp)),
+        np.zeros(n_steps) if rates is None else np.asarray(rates, np.float64),
+        step_address(optimizer, params.dtype),
+        np.array(hyper, np.float64),
+        batch_size,
+        block_size,
+        float(problem.alpha),
+        problem.mean_weight,
+    )
+    network = training_network(layout, problem.activation, problem.loss, params.dtype)
+    n_total = n_blocks(len(order), batch_size, block_size)
+    edges = [0, *sorted(min(cut, n_total) for cut in cuts), n_total]
+    for first, last in itertools.pairwise(edges):
+        run_blocks(network, state, workspace, problem.data, recipe, first, last)
+    return state.loss[0] / len(order), state.gradient
+
+
+def loss_and_gradient(problem, block_size=None):
+    """Of all rows as one minibatch."""
+    order = np.arange(problem.n_rows)
+    return run_epoch(problem, order, block_size=block_size)

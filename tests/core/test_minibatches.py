@@ -1,0 +1,233 @@
+import os
+import subprocess
+import sys
+
+import naive
+import numpy as np
+import pytest
+from builders import DTYPES, make_problem, run_epoch, zero_moments
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skmlp.core.activations import ACTIVATIONS
+from skmlp.core.jit import DISABLED
+from skmlp.core.losses import LOSSES
+from skmlp.core.minibatches import n_blocks, run_blocks
+from skmlp.core.optimizers import OPTIMIZERS
+from skmlp.core.predict import predict_blocks
+
+HYPER = {"none": (), "sgd": (0.9, 1), "adam": (0.9, 0.999, 1e-8)}
+RATE = {"none": 0.0, "sgd": 0.02, "adam": 0.01}
+
+configurations = st.fixed_dictionaries(
+    {
+        "sizes": st.tuples(
+            st.integers(1, 6),
+            st.lists(st.integers(1, 7), max_size=3),
+            st.integers(1, 4),
+        ).map(lambda sizes: (sizes[0], *sizes[1], sizes[2])),
+        "activation": st.sampled_from(sorted(ACTIVATIONS)),
+        "loss": st.sampled_from(sorted(LOSSES)),
+        "n_rows": st.integers(1, 20),
+        "as_csr": st.booleans(),
+        "weighted": st.booleans(),
+        "alpha": st.sampled_from([0.0, 1e-4, 0.5]),
+        "seed": st.integers(0, 1000),
+    }
+)
+
+
+def train(problem, orders, optimizer, *, batch_size, block_size=None, cut=lambda: ()):
+    """An epoch of kernels for each order; returns their mean losses."""
+    hyper = HYPER[optimizer]
+    twin = naive.OPTIMIZERS[optimizer](*hyper)
+    moments, t, losses = zero_moments(optimizer, problem.params), 0, []
+    for order in orders:
+        n_steps = -(-len(order) // batch_size)
+        rates = [
+            RATE[optimizer] * twin.correction(t + i) for i in range(1, n_steps + 1)
+        ]
+        t += n_steps
+        loss, _ = run_epoch(
+            problem,
+            order,
+            optimizer=optimizer,
+            rates=rates,
+            hyper=hyper,
+            moments=moments,
+            batch_size=batch_size,
+            block_size=block_size,
+            cuts=cut(),
+        )
+        losses.append(loss)
+    return losses
+
+
+def orders_of(problem, n_epochs=5):
+    rng = np.random.default_rng(0)
+    return [rng.permutation(problem.n_rows) for _ in range(n_epochs)]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@settings(max_examples=10 if DISABLED else 60, deadline=None, derandomize=True)
+@given(
+    configuration=configurations,
+    batch_size=st.integers(1, 20),
+    block_size=st.integers(1, 20),
+)
+def test_five_epochs_of_the_naive_twin(
+    optimizer, configuration, batch_size, block_size
+):
+    if configuration["weighted"] and configuration["n_rows"] == 1:
+        configuration["weighted"] = False  # its only weight would be zero
+    problem = make_problem(**configuration)
+    batch_size = min(batch_size, problem.n_rows)
+    coefs, intercepts = problem.lists()
+    expected = naive.train(
+        coefs,
+        intercepts,
+        problem.X,
+        problem.Y,
+        problem.weight,
+        orders_of(problem),
+        batch_size=batch_size,
+        optimizer=naive.OPTIMIZERS[optimizer](*HYPER[optimizer]),
+        rate=RATE[optimizer],
+        **problem.options(),
+    )
+    losses = train(
+        problem,
+        orders_of(problem),
+        optimizer,
+        batch_size=batch_size,
+        block_size=min(block_size, batch_size),
+    )
+    np.testing.assert_allclose(losses, expected, rtol=1e-6)
+    actual_coefs, actual_intercepts = problem.lists()
+    for actual, wanted in zip(actual_coefs + actual_intercepts, coefs + intercepts):
+        np.testing.assert_allclose(actual, wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize(("batch_size", "block_size"), [(5, 5), (5, 2), (23, 4)])
+def test_cuts_change_no_bit(optimizer, dtype, as_csr, batch_size, block_size):
+    rng = np.random.default_rng(0)
+    n_total = n_blocks(23, batch_size, block_size)
+    results = []
+    for cut in (
+        tuple,
+        lambda: range(1, n_total),
+        lambda: rng.integers(n_total + 1, size=3),
+    ):
+        problem = make_problem(
+            (4, 6, 3), n_rows=23, dtype=dtype, as_csr=as_csr, weighted=True
+        )
+        losses = train(
+            problem,
+            orders_of(problem, 3),
+            optimizer,
+            batch_size=batch_size,
+            block_size=block_size,
+            cut=cut,
+        )
+        results.append((losses, problem.params.tobytes()))
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+def test_data_are_read_only_and_unchanged(dtype, as_csr):
+    problem = make_problem((4, 6, 3), dtype=dtype, as_csr=as_csr, weighted=True)
+    before = [array.tobytes() for array in problem.data]
+    train(problem, orders_of(problem), "adam", batch_size=5, block_size=2)
+    assert [array.tobytes() for array in problem.data] == before
+    assert not any(array.flags.writeable for array in problem.data)
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "block_size", "expected"),
+    [(10, 10, 10, 1), (10, 5, 5, 2), (11, 5, 5, 3), (11, 5, 2, 7), (3, 4, 2, 2)],
+)
+def test_n_blocks(n_rows, batch_size, block_size, expected):
+    assert n_blocks(n_rows, batch_size, block_size) == expected
+
+
+def test_diverging_training_is_not_hidden():
+    problem = make_problem((4, 6, 3), loss="squared_error", activation="identity")
+    losses = train(problem, orders_of(problem, 40), "sgd", batch_size=2)
+    assert np.isfinite(losses).all()
+    problem.params[:] = 1e200
+    assert not np.isfinite(train(problem, orders_of(problem, 3), "sgd", batch_size=2))[
+        -1
+    ]
+
+
+@pytest.mark.skipif(DISABLED, reason="nothing is compiled with the JIT off")
+def test_two_specialisations_at_most():
+    for dtype in DTYPES:
+        for as_csr in False, True:
+            for weighted in False, True:
+                for sizes in (1, 1), (4, 6, 3):
+                    problem = make_problem(
+                        sizes, dtype=dtype, as_csr=as_csr, weighted=weighted, n_rows=9
+                    )
+                    train(problem, orders_of(problem), "adam", batch_size=4)
+    assert len(run_blocks.overloads) == 2
+    assert len(predict_blocks.overloads) <= 2
+
+
+ALLOCATIONS = """
+import numpy as np
+from builders import make_problem
+import test_minibatches, test_predict
+from skmlp.core import activations, losses, minibatches, optimizers, predict
+
+for name in losses.LINKS:
+    losses.link_address(name, np.float32)
+for name in losses.LOSSES:
+    losses.loss_address(name, np.float32)
+for name in optimizers.OPTIMIZERS:
+    optimizers.step_address(name, np.float32)
+activations.activation_addresses(list(activations.ACTIVATIONS), np.float32)
+problem = make_problem((3, 2), dtype=np.float32)
+test_minibatches.train(problem, [np.arange(problem.n_rows)], "sgd", batch_size=5)
+test_predict.predict(problem, "identity", [0, 1], 2)
+kernels = [minibatches.run_blocks, predict.predict_blocks, *losses.LINKS.values()]
+kernels += [row.backward for row in losses.LOSSES.values()]
+kernels += [row.step for row in optimizers.OPTIMIZERS.values()]
+kernels += [kernel for row in activations.ACTIVATIONS.values() for kernel in row]
+for kernel in kernels:
+    code = [*kernel.inspect_asm().values(), *kernel.inspect_llvm().values()]
+    assert len(code) == 2 and all(code), kernel
+    for text in code:
+        assert "define" in text or kernel.__name__ in text
+        assert "NRT_Allocate" not in text and "NRT_MemInfo_alloc" not in text, kernel
+print(len(kernels), "kernels")
+"""
+
+
+@pytest.mark.skipif(DISABLED, reason="nothing is compiled with the JIT off")
+@pytest.mark.skipif(
+    os.environ.get("NUMBA_BOUNDSCHECK") == "1",
+    reason="error messages of bounds checks allocate",
+)
+def test_entry_kernels_allocate_nothing():
+    """In a process of its own: kernels from the cache carry no code to look at."""
+    folders = os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))
+    environment = {
+        **os.environ,
+        "SKMLP_CACHE": "0",
+        "PYTHONPATH": os.pathsep.join([*sys.path, *folders]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", ALLOCATIONS],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    n_kernels = 2 + 2 * len(ACTIVATIONS) + 2 * len(LOSSES) + len(OPTIMIZERS)
+    assert done.stdout == f"{n_kernels} kernels\n"

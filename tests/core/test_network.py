@@ -1,0 +1,141 @@
+import naive
+import numpy as np
+import pytest
+from builders import flat, loss_and_gradient, make_data, make_problem
+
+from skmlp.core.activations import ACTIVATIONS
+from skmlp.core.jit import DISABLED
+from skmlp.core.losses import LOSSES
+from skmlp.core.network import make_workspace
+
+HIDDEN = [(), (4,), (4, 3), (3, 5, 4)]
+# Its value is averaged over outputs, its gradient is not, as in scikit-learn.
+N_OUTPUTS = {"squared_error": 1}
+
+each_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
+each_loss = pytest.mark.parametrize("loss", LOSSES)
+each_hidden = pytest.mark.parametrize("hidden", HIDDEN, ids=str)
+dense_and_csr = pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+each_weighting = pytest.mark.parametrize("weighted", [False, True])
+
+
+def problem_for(activation, loss, hidden, n_outputs=None, **options):
+    n_outputs = n_outputs or N_OUTPUTS.get(loss, 3)
+    options.setdefault("alpha", 0.7)
+    return make_problem(
+        (5, *hidden, n_outputs), activation=activation, loss=loss, **options
+    )
+
+
+@each_activation
+@each_loss
+@each_hidden
+@dense_and_csr
+@each_weighting
+def test_gradient_against_central_differences(
+    activation, loss, hidden, as_csr, weighted
+):
+    problem = problem_for(activation, loss, hidden, as_csr=as_csr, weighted=weighted)
+    _, gradient = loss_and_gradient(problem)
+    params, h = problem.params, 1e-6
+    checked = np.arange(0, params.size, 7 if DISABLED else 1)
+    slope = np.empty(checked.size)
+    for i, at in enumerate(checked):
+        value = params[at]
+        params[at] = value + h
+        up, _ = loss_and_gradient(problem)
+        params[at] = value - h
+        down, _ = loss_and_gradient(problem)
+        params[at] = value
+        slope[i] = (up - down) / (2 * h)
+    size = np.abs(gradient).max()
+    np.testing.assert_allclose(gradient[checked], slope, rtol=1e-6, atol=1e-6 * size)
+
+
+@each_activation
+@each_loss
+@each_hidden
+@dense_and_csr
+@each_weighting
+def test_float32_against_float64(activation, loss, hidden, as_csr, weighted):
+    options = {"as_csr": as_csr, "weighted": weighted, "n_outputs": 3}
+    double = problem_for(activation, loss, hidden, **options)
+    single = problem_for(activation, loss, hidden, dtype=np.float32, **options)
+    value, gradient = loss_and_gradient(single)
+    expected_value, expected = loss_and_gradient(double)
+    assert gradient.dtype == np.float32
+    assert value == pytest.approx(expected_value, rel=1e-3)
+    size = np.abs(expected).max()
+    np.testing.assert_allclose(gradient, expected, rtol=1e-3, atol=1e-3 * size)
+
+
+@each_activation
+@each_loss
+@dense_and_csr
+@pytest.mark.parametrize("n_outputs", [1, 4])
+def test_value_and_gradient_are_those_of_the_naive_twin(
+    activation, loss, as_csr, n_outputs
+):
+    problem = problem_for(
+        activation, loss, (4, 6), n_outputs, as_csr=as_csr, weighted=True
+    )
+    value, gradient = loss_and_gradient(problem)
+    expected, *lists = naive.loss_and_gradient(
+        *problem.lists(), problem.X, problem.Y, problem.weight, **problem.options()
+    )
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(gradient, flat(*lists), rtol=1e-10, atol=1e-13)
+
+
+@each_loss
+@dense_and_csr
+@pytest.mark.parametrize("block_size", [1, 5, 6, 11])
+def test_blocks_sum_to_the_batch(loss, as_csr, block_size):
+    problem = problem_for("tanh", loss, (4, 3), as_csr=as_csr, weighted=True)
+    expected_value, expected = loss_and_gradient(problem)
+    value, gradient = loss_and_gradient(problem, block_size=block_size)
+    assert value == pytest.approx(expected_value, rel=1e-13)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-11, atol=1e-14)
+
+
+@dense_and_csr
+def test_penalty_leaves_biases_alone(as_csr):
+    options = {"as_csr": as_csr, "n_rows": 10}
+    plain = problem_for("relu", "squared_error", (4,), alpha=0.0, **options)
+    penalised = problem_for("relu", "squared_error", (4,), alpha=2.0, **options)
+    value, gradient = loss_and_gradient(plain)
+    more, extra = loss_and_gradient(penalised)
+    n_weights = plain.layout.n_weights
+    w = plain.params[:n_weights]
+    assert more - value == pytest.approx(2.0 / 10 / 2 * (w @ w), rel=1e-12)
+    np.testing.assert_allclose((extra - gradient)[:n_weights], 0.2 * w, rtol=1e-10)
+    np.testing.assert_array_equal(extra[n_weights:], gradient[n_weights:])
+
+
+@each_loss
+def test_csr_rows_without_entries(loss):
+    problem = problem_for("tanh", loss, (3,), as_csr=True)
+    X = problem.X
+    X[[0, 5, -1]] = 0
+    losses = []
+    for as_csr in False, True:
+        problem.data = make_data(X, problem.Y, as_csr=as_csr)
+        losses.append(loss_and_gradient(problem))
+    assert losses[0][0] == pytest.approx(losses[1][0], rel=1e-14)
+    np.testing.assert_allclose(losses[0][1], losses[1][1], rtol=1e-12, atol=1e-14)
+
+
+def test_workspace_of_sparse_rows_has_no_room_for_dense_ones():
+    layout = problem_for("relu", "log_loss", (4,)).layout
+    dense = make_workspace(layout, 8, np.float32, sparse=False, training=True)
+    sparse = make_workspace(layout, 8, np.float32, sparse=True, training=True)
+    assert dense.activations.size - sparse.activations.size == 8 * 5
+    assert dense.activations.dtype == dense.deltas.dtype == np.float32
+
+
+def test_workspace_of_inference_is_activations_only():
+    layout = problem_for("relu", "log_loss", (4,)).layout
+    workspace = make_workspace(layout, 8, np.float64, sparse=False, training=False)
+    assert workspace.activations.size == 8 * (5 + 4 + 3)
+    assert workspace.deltas.size == workspace.weight.size == 0
+    assert workspace.gradient.size == 0

@@ -1,0 +1,149 @@
+import inspect
+
+import naive
+import numpy as np
+import pytest
+from builders import DTYPES
+
+from skmlp.core import optimizers
+from skmlp.core.jit import DISABLED
+from skmlp.core.optimizers import OPTIMIZERS, penalise, step_address, update
+
+# Values of each optimizer's own parameters, in the order of the table.
+HYPER = {
+    "none": [()],
+    "sgd": [(0.0, 0), (0.9, 0), (0.9, 1)],
+    "adam": [(0.9, 0.999, 1e-8), (0.0, 0.5, 1e-3)],
+}
+CASES = [(name, hyper) for name, row in HYPER.items() for hyper in row]
+
+each_case = pytest.mark.parametrize(("name", "hyper"), CASES)
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def moments_for(name, params):
+    return np.zeros((OPTIMIZERS[name].n_moments, params.size), params.dtype)
+
+
+def as_kernel(function):
+    """A Python caller of a function that kernels call."""
+    if DISABLED:
+        return function
+    import numba
+
+    return numba.njit(function)
+
+
+def call_update(*arguments):
+    return update(*arguments)
+
+
+def call_penalise(*arguments):
+    return penalise(*arguments)
+
+
+def test_every_row_is_tested():
+    assert naive.OPTIMIZERS.keys() == OPTIMIZERS.keys() == HYPER.keys()
+    for name, row in OPTIMIZERS.items():
+        signature = inspect.signature(naive.OPTIMIZERS[name])
+        assert tuple(signature.parameters) == row.hyper
+
+
+@each_case
+@each_dtype
+def test_twenty_steps_of_the_naive_twin(name, hyper, dtype):
+    rng = np.random.default_rng(0)
+    params = rng.standard_normal(30).astype(dtype)
+    expected = params.astype(np.float64)
+    moments, twin = moments_for(name, params), naive.OPTIMIZERS[name](*hyper)
+    for t in range(1, 21):
+        gradient = (rng.standard_normal(30) * expected).astype(dtype)
+        rate = 0.1 / t
+        OPTIMIZERS[name].step(
+            params, gradient, moments, rate * twin.correction(t), np.array(hyper, float)
+        )
+        twin.step([expected], [gradient.astype(np.float64)], rate)
+    assert params.dtype == dtype
+    tolerance = {np.float32: 1e-4, np.float64: 1e-12}[dtype]
+    np.testing.assert_allclose(params, expected, rtol=tolerance, atol=tolerance)
+
+
+@each_case
+@each_dtype
+def test_zero_gradient_and_moments_move_nothing(name, hyper, dtype):
+    params = np.linspace(-1, 1, 9).astype(dtype)
+    before = params.copy()
+    OPTIMIZERS[name].step(
+        params,
+        np.zeros(9, dtype),
+        moments_for(name, params),
+        0.1,
+        np.array(hyper, float),
+    )
+    np.testing.assert_array_equal(params, before)
+
+
+@pytest.mark.parametrize(("name", "hyper"), [c for c in CASES if c[0] != "none"])
+@each_dtype
+def test_nan_gradients_are_never_hidden(name, hyper, dtype):
+    params, gradient = np.ones(20, dtype), np.ones(20, dtype)
+    gradient[[0, 7]] = np.nan
+    hyper = np.array(hyper, float)
+    OPTIMIZERS[name].step(params, gradient, moments_for(name, params), 0.1, hyper)
+    np.testing.assert_array_equal(np.isnan(params), np.isnan(gradient))
+
+
+@each_case
+@each_dtype
+def test_moments_never_become_denormal(name, hyper, dtype):
+    params, tiny = np.ones(8, dtype), np.finfo(dtype).tiny
+    moments = moments_for(name, params)
+    moments[:] = 1e-3
+    hyper = np.array(hyper, float)
+    seen = []
+    for _ in range(1200):
+        OPTIMIZERS[name].step(params, np.zeros(8, dtype), moments, 0.1, hyper)
+        seen.append(moments.copy())
+    seen = np.abs(seen)
+    assert ((seen == 0) | (seen >= tiny)).all()
+
+
+@each_case
+@pytest.mark.parametrize("n_weights", [0, 1, 2048, 3000, 5000])
+def test_update_is_penalty_then_step(name, hyper, n_weights):
+    rng = np.random.default_rng(0)
+    params, gradient = rng.standard_normal((2, 5000))
+    assert params.size > 2 * optimizers._STRETCH
+    moments, l2, rate = moments_for(name, params), 0.3, 0.05
+    moments[:] = rng.random(moments.shape)
+    hyper = np.array(hyper, float)
+    expected, wanted_moments = params.copy(), moments.copy()
+    wanted_gradient = gradient.copy()
+    wanted_gradient[:n_weights] += l2 * params[:n_weights]
+    wanted_penalty = l2 / 2 * (params[:n_weights] ** 2).sum()
+    OPTIMIZERS[name].step(expected, wanted_gradient, wanted_moments, rate, hyper)
+
+    penalty = as_kernel(call_update)(
+        step_address(name, params.dtype),
+        params,
+        gradient,
+        moments,
+        n_weights,
+        l2,
+        rate,
+        hyper,
+    )
+    assert penalty == pytest.approx(wanted_penalty, rel=1e-12)
+    for actual, wanted in [
+        (params, expected),
+        (gradient, wanted_gradient),
+        (moments, wanted_moments),
+    ]:
+        np.testing.assert_allclose(actual, wanted, rtol=1e-13)
+
+
+@each_dtype
+def test_penalise(dtype):
+    weights, gradient = np.arange(5).astype(dtype), np.ones(5, dtype)
+    assert as_kernel(call_penalise)(weights, gradient, 0.5) == 30
+    np.testing.assert_array_equal(gradient, [1, 1.5, 2, 2.5, 3])

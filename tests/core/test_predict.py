@@ -1,0 +1,72 @@
+import naive
+import numpy as np
+import pytest
+from builders import DTYPES, make_problem
+
+from skmlp.core.inputs import read_only
+from skmlp.core.losses import LINKS
+from skmlp.core.network import make_workspace, prediction_network
+from skmlp.core.predict import predict_blocks
+
+TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
+
+
+def predict(problem, link, rows, block_size):
+    dtype = problem.params.dtype
+    workspace = make_workspace(
+        problem.layout, block_size, dtype, sparse=problem.sparse, training=False
+    )
+    workspace.activations[:] = np.nan
+    out = np.full((len(rows), problem.Y.shape[1]), np.nan, dtype)
+    predict_blocks(
+        prediction_network(problem.layout, problem.activation, link, dtype),
+        problem.params,
+        workspace,
+        problem.data,
+        read_only(np.asarray(rows, np.intp)),
+        out,
+        block_size,
+    )
+    return out
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("hidden", [(), (4,), (6, 3)], ids=str)
+@pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("block_size", [1, 4, 5, 64])
+def test_naive_twin_at_any_block_size(link, hidden, as_csr, dtype, block_size):
+    problem = make_problem((5, *hidden, 3), n_rows=13, as_csr=as_csr, dtype=dtype)
+    y_pred = predict(problem, link, np.arange(13), block_size)
+    assert y_pred.dtype == dtype
+    expected = naive.predict(*problem.lists(), problem.X, "tanh", link)
+    tolerance = TOLERANCE[dtype]
+    np.testing.assert_allclose(y_pred, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+def test_rows_choose(as_csr):
+    problem = make_problem((5, 4, 2), n_rows=13, as_csr=as_csr)
+    rows = [12, 0, 3, 3]
+    expected = naive.predict(*problem.lists(), problem.X[rows], "tanh", "softmax")
+    y_pred = predict(problem, "softmax", rows, 3)
+    np.testing.assert_allclose(y_pred, expected, rtol=1e-12)
+
+
+def test_no_rows():
+    assert predict(make_problem((5, 4, 2)), "exp", [], 3).shape == (0, 2)
+
+
+@pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+def test_nan_in_one_row_stays_in_it(as_csr):
+    problem = make_problem((5, 4, 2), n_rows=6, as_csr=as_csr, activation="relu")
+    array = (problem.data.values if as_csr else problem.data.X).copy()
+    if as_csr:
+        at = np.flatnonzero(np.diff(problem.data.indptr))[0]
+        array[problem.data.indptr[at]] = np.nan
+        problem.data = problem.data._replace(values=read_only(array))
+    else:
+        at, array[2, 1] = 2, np.nan
+        problem.data = problem.data._replace(X=read_only(array))
+    y_pred = predict(problem, "softmax", np.arange(6), 6)
+    np.testing.assert_array_equal(np.isnan(y_pred).any(axis=1), np.arange(6) == at)

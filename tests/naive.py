@@ -1,0 +1,165 @@
+"""The obvious multi-layer perceptron: lists of float64 arrays, no cleverness.
+
+A network is two lists, ``coefs`` and ``intercepts``, as in scikit-learn.  Every
+table of ``skmlp.core`` has its twin here, with the same keys.
+"""
+
+import numpy as np
+from scipy.special import expit, softmax, xlogy
+
+EPS = np.finfo(np.float64).eps
+
+# name: (function, derivative), both of the pre-activation
+ACTIVATIONS = {
+    "identity": (lambda z: z, lambda z: np.ones_like(z)),
+    "logistic": (expit, lambda z: expit(z) * expit(-z)),
+    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
+    "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(z.dtype)),
+}
+LINKS = {
+    "identity": lambda z: z,
+    "exp": np.exp,
+    "logistic": expit,
+    "softmax": lambda z: softmax(z, axis=1),
+}
+
+
+def squared_error(z, y, eps):
+    return ((z - y) ** 2 / 2).mean(axis=1)
+
+
+def poisson(z, y, eps):
+    return (xlogy(y, y) - y * z - y + np.exp(z)).sum(axis=1)
+
+
+def binary_log_loss(z, y, eps):
+    p, q = np.maximum(expit(z), eps), np.maximum(expit(-z), eps)
+    return -(y * np.log(p) + (1 - y) * np.log(q)).sum(axis=1)
+
+
+def log_loss(z, y, eps):
+    return -(y * np.log(np.maximum(softmax(z, axis=1), eps))).sum(axis=1)
+
+
+# name: (loss of each row, link)
+LOSSES = {
+    "squared_error": (squared_error, "identity"),
+    "poisson": (poisson, "exp"),
+    "binary_log_loss": (binary_log_loss, "logistic"),
+    "log_loss": (log_loss, "softmax"),
+}
+
+
+def forward(coefs, intercepts, X, activation):
+    """Pre-activations of all layers, and activations, X the first of them."""
+    f, _ = ACTIVATIONS[activation]
+    pre, post = [], [X]
+    for W, b in zip(coefs, intercepts):
+        pre.append(post[-1] @ W + b)
+        post.append(f(pre[-1]) if len(pre) < len(coefs) else pre[-1])
+    return pre, post
+
+
+def predict(coefs, intercepts, X, activation, link):
+    return LINKS[link](forward(coefs, intercepts, X, activation)[1][-1])
+
+
+def loss_and_gradient(
+    coefs,
+    intercepts,
+    X,
+    Y,
+    weight,
+    *,
+    activation,
+    loss,
+    alpha,
+    mean_weight=1.0,
+    eps=EPS,
+):
+    """Weighted mean loss of one minibatch with its penalty, d coefs, d intercepts."""
+    row_loss, link = LOSSES[loss]
+    _, derivative = ACTIVATIONS[activation]
+    total = len(X) * mean_weight
+    share = (np.ones(len(X)) if weight is None else weight) / total
+    pre, post = forward(coefs, intercepts, X, activation)
+    value = share @ row_loss(post[-1], Y, eps)
+    value += alpha / (2 * total) * sum((W**2).sum() for W in coefs)
+
+    delta = share[:, None] * (LINKS[link](post[-1]) - Y)
+    d_coefs, d_intercepts = [None] * len(coefs), [None] * len(coefs)
+    for i in reversed(range(len(coefs))):
+        d_coefs[i] = post[i].T @ delta + alpha / total * coefs[i]
+        d_intercepts[i] = delta.sum(axis=0)
+        if i > 0:
+            delta = delta @ coefs[i].T * derivative(pre[i - 1])
+    return value, d_coefs, d_intercepts
+
+
+class Still:
+    """Takes no steps."""
+
+    def correction(self, t):
+        return 1.0
+
+    def step(self, params, gradients, rate):
+        pass
+
+
+class SGD(Still):
+    def __init__(self, momentum, nesterovs_momentum):
+        self.momentum, self.nesterov = momentum, nesterovs_momentum
+        self.velocities = None
+
+    def step(self, params, gradients, rate):
+        if self.velocities is None:
+            self.velocities = [np.zeros_like(p) for p in params]
+        for p, g, v in zip(params, gradients, self.velocities):
+            v[:] = self.momentum * v - rate * g
+            p += self.momentum * v - rate * g if self.nesterov else v
+
+
+class Adam(Still):
+    def __init__(self, beta_1, beta_2, epsilon):
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.t, self.first, self.second = 0, None, None
+
+    def correction(self, t):
+        return np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+
+    def step(self, params, gradients, rate):
+        if self.first is None:
+            self.first = [np.zeros_like(p) for p in params]
+            self.second = [np.zeros_like(p) for p in params]
+        self.t += 1
+        rate = rate * self.correction(self.t)
+        for p, g, m, v in zip(params, gradients, self.first, self.second):
+            m[:] = self.beta_1 * m + (1 - self.beta_1) * g
+            v[:] = self.beta_2 * v + (1 - self.beta_2) * g**2
+            p -= rate * m / (np.sqrt(v) + self.epsilon)
+
+
+OPTIMIZERS = {"none": Still, "sgd": SGD, "adam": Adam}
+
+
+def train(
+    coefs, intercepts, X, Y, weight, orders, *, batch_size, optimizer, rate, **options
+):
+    """Train in place, an epoch for each order of rows; returns their mean losses."""
+    losses = []
+    for order in orders:
+        total = 0.0
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            loss, d_coefs, d_intercepts = loss_and_gradient(
+                coefs,
+                intercepts,
+                X[rows],
+                Y[rows],
+                None if weight is None else weight[rows],
+                **options,
+            )
+            optimizer.step(coefs + intercepts, d_coefs + d_intercepts, rate)
+            total += loss * len(rows)
+        losses.append(total / len(order))
+    return losses
