@@ -1,0 +1,351 @@
+"""The checked cache: whatever lies in its folder, kernels are right."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import skmlp
+from skmlp.core import cache
+from skmlp.core.activations import relu_forward
+from skmlp.core.cache import KernelStore, candidate_folders, enabled, source_stamp
+from skmlp.core.jit import DISABLED, jit
+
+NAME, KEY, PAYLOAD = "kernel", "a key", bytes(range(256)) * 4
+PACKAGE = Path(skmlp.__file__).resolve().parent
+
+needs_jit = pytest.mark.skipif(DISABLED, reason="nothing is compiled with the JIT off")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The only folder of the cache, not yet made."""
+    path = tmp_path / "cache"
+    monkeypatch.setenv("SKMLP_CACHE_DIR", str(path))
+    monkeypatch.delenv("SKMLP_CACHE", raising=False)
+    return path
+
+
+@pytest.fixture
+def store(folder):
+    return KernelStore("1" * 64)
+
+
+def only_file(folder):
+    (path,) = folder.iterdir()
+    return path
+
+
+def flipped(at):
+    def damage(content):
+        index = at if at >= 0 else len(content) + at
+        return content[:index] + bytes([content[index] ^ 4]) + content[index + 1 :]
+
+    return damage
+
+
+DAMAGE = {
+    "empty": lambda content: b"",
+    "one byte": lambda content: content[:1],
+    "header only": lambda content: content[:60],
+    "last byte missing": lambda content: content[:-1],
+    "one byte more": lambda content: content + b"\0",
+    "half": lambda content: content[: len(content) // 2],
+    "zeros": lambda content: bytes(len(content)),
+    "other file": lambda content: b"\x7fELF" + content,
+    "flip in magic": flipped(3),
+    "flip in digest": flipped(20),
+    "flip in stamp": flipped(50),
+    "flip in payload": flipped(-100),
+    "flip in last byte": flipped(-1),
+}
+each_damage = pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+
+
+def test_what_is_saved_is_loaded(store):
+    assert store.load(NAME, KEY) is None
+    assert store.save(NAME, KEY, PAYLOAD)
+    assert store.load(NAME, KEY) == PAYLOAD
+    assert store.load(NAME, "another key") is None
+    assert store.load("another", KEY) is None
+    assert KernelStore("2" * 64).load(NAME, KEY) is None
+
+
+def test_keys_do_not_collide(store):
+    store.save(NAME, KEY, b"1")
+    store.save(NAME, "another key", b"2")
+    store.save("another", KEY, b"3")
+    found = [
+        store.load(*where)
+        for where in [(NAME, KEY), (NAME, "another key"), ("another", KEY)]
+    ]
+    assert found == [b"1", b"2", b"3"]
+
+
+@each_damage
+def test_damaged_files_are_misses_and_replaced(store, folder, damage):
+    store.save(NAME, KEY, PAYLOAD)
+    path = only_file(folder)
+    path.write_bytes(damage(path.read_bytes()))
+    assert store.load(NAME, KEY) is None
+    assert store.save(NAME, KEY, PAYLOAD)
+    assert only_file(folder) == path
+    assert store.load(NAME, KEY) == PAYLOAD
+
+
+@pytest.mark.parametrize(
+    ("stamp", "key"),
+    [("1" * 64, "another key"), ("2" * 64, KEY), ("1" * 16 + "2" * 48, KEY)],
+    ids=["foreign", "stale", "stale with the same beginning"],
+)
+def test_renamed_files_are_misses(store, folder, stamp, key):
+    store.save(NAME, KEY, PAYLOAD)
+    path = only_file(folder)
+    path.unlink()
+    KernelStore(stamp).save(NAME, key, PAYLOAD)
+    only_file(folder).rename(path)
+    assert store.load(NAME, KEY) is None
+
+
+def test_old_stamps_are_removed_on_save(store, folder):
+    old = KernelStore("2" * 64)
+    old.save(NAME, KEY, PAYLOAD)
+    old.save(NAME, "another key", PAYLOAD)
+    old.save("another", KEY, PAYLOAD)
+    store.save(NAME, KEY, PAYLOAD)
+    assert old.load(NAME, KEY) is old.load(NAME, "another key") is None
+    assert old.load("another", KEY) == store.load(NAME, KEY) == PAYLOAD
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_folder_that_cannot_be_made_is_a_miss(store, folder):
+    folder.write_text("a file")
+    assert not store.save(NAME, KEY, PAYLOAD)
+    assert store.load(NAME, KEY) is None
+    assert folder.read_text() == "a file"
+
+
+def test_a_file_that_cannot_be_replaced_leaves_no_rubbish(store, folder):
+    store.save(NAME, KEY, PAYLOAD)
+    path = only_file(folder)
+    path.unlink()
+    path.mkdir()
+    assert store.load(NAME, KEY) is None
+    assert not store.save(NAME, KEY, PAYLOAD)
+    assert only_file(folder) == path
+
+
+def test_a_temporary_file_left_by_a_kill_is_harmless(store, folder):
+    folder.mkdir()
+    rubbish = folder / "tmpabc123.kernel.tmp"
+    rubbish.write_bytes(b"half a kern")
+    assert store.load(NAME, KEY) is None
+    assert store.save(NAME, KEY, PAYLOAD)
+    assert store.load(NAME, KEY) == PAYLOAD
+    assert rubbish.read_bytes() == b"half a kern"
+
+
+@pytest.fixture
+def read_only_install(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(cache, "_PACKAGE", tmp_path / "file" / "skmlp")
+    monkeypatch.delenv("SKMLP_CACHE_DIR", raising=False)
+
+
+def test_a_read_only_install_uses_the_folder_of_the_user(
+    read_only_install, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cache, "user_cache_folder", lambda: tmp_path / "user")
+    store = KernelStore("1" * 64)
+    assert store.save(NAME, KEY, PAYLOAD)
+    assert store.load(NAME, KEY) == PAYLOAD
+    assert only_file(tmp_path / "user").suffix == ".kernel"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="HOME is not read there")
+def test_no_place_at_all_is_a_miss(read_only_install, tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "file" / "home"))
+    store = KernelStore("1" * 64)
+    assert not store.save(NAME, KEY, PAYLOAD)
+    assert store.load(NAME, KEY) is None
+
+
+def test_no_home_is_one_folder_less(read_only_install, monkeypatch):
+    def no_home(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    assert len(candidate_folders()) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("0", False), ("false", False), ("OFF", False), ("1", True), ("", True)],
+)
+def test_switch(monkeypatch, value, expected):
+    monkeypatch.setenv("SKMLP_CACHE", value)
+    assert enabled() is expected
+
+
+def test_the_stamp_follows_every_kernel_source(tmp_path, monkeypatch):
+    copy = tmp_path / "core"
+    shutil.copytree(PACKAGE / "core", copy, ignore=shutil.ignore_patterns("__py*"))
+    expected = source_stamp()
+    monkeypatch.setattr(cache, "__file__", str(copy / "cache.py"))
+    assert source_stamp() == expected
+    stamps = {expected}
+    for path in sorted(copy.glob("*.py")):
+        path.write_bytes(path.read_bytes() + b"\n")
+        stamps.add(source_stamp())
+    assert len(stamps) == 1 + len(list(copy.glob("*.py")))
+
+
+def fresh_kernel_hits(dtype=np.float64):
+    """Whether a kernel without any specialisation yet comes from the cache."""
+    kernel = jit(entry=True)(relu_forward.py_func)
+    Z = np.array([[-3, 2]], dtype)
+    with numba.core.event.install_recorder("numba:compile") as recorder:
+        kernel(Z, np.ones(2, dtype))
+    np.testing.assert_array_equal(Z, [[0, 3]])
+    hit = sum(kernel.stats.cache_hits.values()) == 1
+    assert hit == (len(recorder.buffer) == 0)
+    return hit
+
+
+@needs_jit
+def test_kernels_are_loaded_without_compiling_nor_writing(folder):
+    assert not fresh_kernel_hits()
+    before = only_file(folder).stat()
+    assert fresh_kernel_hits()
+    assert only_file(folder).stat().st_mtime_ns == before.st_mtime_ns
+    assert only_file(folder).stat().st_ino == before.st_ino
+
+
+@needs_jit
+@each_damage
+def test_damaged_kernels_are_compiled_again(folder, damage):
+    fresh_kernel_hits()
+    path = only_file(folder)
+    sound = path.read_bytes()
+    path.write_bytes(damage(sound))
+    assert not fresh_kernel_hits()
+    assert fresh_kernel_hits()
+
+
+@needs_jit
+def test_a_kernel_of_another_signature_is_not_run(folder):
+    fresh_kernel_hits(np.float32)
+    single = only_file(folder)
+    content = single.read_bytes()
+    single.unlink()
+    fresh_kernel_hits(np.float64)
+    only_file(folder).write_bytes(content)
+    assert not fresh_kernel_hits(np.float64)
+    assert fresh_kernel_hits(np.float64)
+
+
+@needs_jit
+def test_a_sound_file_with_an_unreadable_kernel_is_a_miss(folder, monkeypatch):
+    fresh_kernel_hits()
+    with monkeypatch.context() as patch:
+        patch.setattr(KernelStore, "load", lambda *_: b"not a pickle")
+        assert not fresh_kernel_hits()
+    assert fresh_kernel_hits()
+
+
+@needs_jit
+def test_without_a_place_kernels_are_compiled(folder):
+    folder.write_text("a file")
+    assert not fresh_kernel_hits()
+    assert not fresh_kernel_hits()
+
+
+@needs_jit
+@pytest.mark.parametrize("switch", ["0", "off"])
+def test_switched_off(folder, monkeypatch, switch):
+    monkeypatch.setenv("SKMLP_CACHE", switch)
+    assert not fresh_kernel_hits()
+    assert not folder.exists()
+
+
+# The public package imports scikit-learn, which takes longer than all the rest.
+SCRIPT = """
+import os, sys, types
+package = types.ModuleType("skmlp")
+package.__path__ = [os.environ["PACKAGE"]]
+sys.modules["skmlp"] = package
+
+import numba, numpy as np
+from skmlp.core.activations import ACTIVATIONS, activation_addresses
+with numba.core.event.install_recorder("numba:compile") as recorder:
+    activation_addresses(["logistic"], np.float64)
+    kernel = ACTIVATIONS["logistic"].forward
+    Z = np.zeros((1, 1))
+    kernel(Z, np.zeros(1))
+print(sum(event.is_start for _, event in recorder.buffer) > 0, Z[0, 0])
+"""
+
+
+def run(folder, package=PACKAGE, **environment):
+    """(whether a new process compiled, its result)."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        env={
+            **os.environ,
+            "PACKAGE": str(package),
+            "SKMLP_CACHE_DIR": str(folder),
+            "SKMLP_CACHE": "1",
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    compiled, value = done.stdout.split()
+    return compiled == "True", float(value)
+
+
+def snapshot(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+@needs_jit
+def test_processes_share_kernels_and_damage_does_not_stop_them(folder):
+    assert run(folder) == (True, 0.5)
+    files = snapshot(folder)
+    assert len(files) == 2
+    assert run(folder) == (False, 0.5)
+    assert snapshot(folder) == files
+    for path in files:
+        path.write_bytes(flipped(-2000)(path.read_bytes()))
+    assert run(folder) == (True, 0.5)
+    assert snapshot(folder).keys() == files.keys()
+
+
+@needs_jit
+def test_processes_without_a_cache(folder):
+    assert run(folder, SKMLP_CACHE="0") == (True, 0.5)
+    assert not folder.exists()
+    folder.write_text("a file")
+    assert run(folder, HOME="/nonexistent") == (True, 0.5)
+
+
+@needs_jit
+def test_a_changed_callee_in_another_file_is_noticed(folder, tmp_path):
+    package = tmp_path / "copy" / "skmlp"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    assert run(folder, package) == (True, 0.5)
+    old = snapshot(folder)
+    with open(package / "core" / "math.py", "a") as file:
+        file.write("\n\n@jit\ndef _two(x):\n    return x + 2\n")
+        file.write("\n\nlogistic = by_dtype(_two, _two)\n")
+    assert run(folder, package) == (True, 2.0)
+    assert len(snapshot(folder)) == 2
+    assert not snapshot(folder).keys() & old.keys()

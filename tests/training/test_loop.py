@@ -1,0 +1,186 @@
+import naive
+import numpy as np
+import pytest
+from builders import flat, make_problem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.utils import shuffle
+
+from skmlp.training import loop
+from skmlp.training.loop import Epochs, choose_block_size, shuffled
+from skmlp.training.optimizer import Optimizer
+
+SETTINGS = {
+    "learning_rate": "constant",
+    "learning_rate_init": 0.02,
+    "power_t": 0.5,
+    "momentum": 0.9,
+    "nesterovs_momentum": True,
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "epsilon": 1e-8,
+}
+HYPER = {"sgd": (0.9, True), "adam": (0.9, 0.999, 1e-8)}
+
+
+def epochs_of(problem, batch_size, optimizer="none"):
+    return Epochs(
+        problem.layout,
+        problem.params,
+        problem.data,
+        activation=problem.activation,
+        loss=problem.loss,
+        alpha=problem.alpha,
+        mean_weight=problem.mean_weight,
+        batch_size=batch_size,
+        optimizer=optimizer,
+    )
+
+
+def draw(n_rows=21, **options):
+    options = {"loss": "log_loss", "alpha": 0.1, "weighted": True, **options}
+    return make_problem((4, 5, 3), n_rows=n_rows, **options)
+
+
+def orders_of(problem, n_epochs=4):
+    rng = np.random.default_rng(0)
+    return [rng.permutation(problem.n_rows) for _ in range(n_epochs)]
+
+
+def train(problem, batch_size, name):
+    epochs = epochs_of(problem, batch_size, name)
+    optimizer = Optimizer(name, problem.params.size, problem.params.dtype)
+    optimizer.configure(**SETTINGS)
+    losses = []
+    for order in orders_of(problem):
+        rates = optimizer.rates(epochs.n_steps(order))
+        losses.append(epochs.run(order, rates, optimizer.moments, optimizer.hyper))
+    return losses
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("batch_size", [1, 5, 7, 21])
+@pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+def test_epochs_of_the_naive_twin(name, batch_size, as_csr):
+    problem = draw(as_csr=as_csr)
+    coefs, intercepts = problem.lists()
+    expected = naive.train(
+        coefs,
+        intercepts,
+        problem.X,
+        problem.Y,
+        problem.weight,
+        orders_of(problem),
+        batch_size=batch_size,
+        optimizer=naive.OPTIMIZERS[name](*HYPER[name]),
+        rate=SETTINGS["learning_rate_init"],
+        **problem.options(),
+    )
+    np.testing.assert_allclose(train(problem, batch_size, name), expected, rtol=1e-9)
+    np.testing.assert_allclose(problem.params, flat(coefs, intercepts), rtol=1e-7)
+
+
+@pytest.mark.parametrize("batch_size", [7, 150])
+def test_lengths_of_runs_change_no_bit(monkeypatch, batch_size):
+    results = []
+    for seconds in 1e9, 0.0:
+        monkeypatch.setattr(loop, "_RUN_SECONDS", seconds)
+        problem = draw(n_rows=150)
+        losses = train(problem, batch_size, "adam")
+        results.append((losses, problem.params.tobytes()))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+def test_loss_and_gradient_in_blocks(monkeypatch, as_csr):
+    monkeypatch.setattr(loop, "_BLOCK_FLOPS", 0)
+    problem = draw(n_rows=150, as_csr=as_csr)
+    before = problem.params.copy()
+    epochs = epochs_of(problem, 150)
+    assert epochs.block_size == 50
+    loss, gradient = epochs.loss_and_gradient(np.arange(150))
+    expected, *lists = naive.loss_and_gradient(
+        *problem.lists(), problem.X, problem.Y, problem.weight, **problem.options()
+    )
+    assert loss == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(gradient, flat(*lists), rtol=1e-10, atol=1e-14)
+    np.testing.assert_array_equal(problem.params, before)
+
+
+def test_only_the_given_rows_count():
+    problem = draw()
+    rows = np.array([3, 4, 8])
+    loss, _ = epochs_of(problem, 3).loss_and_gradient(rows)
+    expected, *_ = naive.loss_and_gradient(
+        *problem.lists(),
+        problem.X[rows],
+        problem.Y[rows],
+        problem.weight[rows],
+        **problem.options(),
+    )
+    assert loss == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_callers_rows_stay_writable():
+    problem, order = draw(), np.arange(21)
+    epochs_of(problem, 5).loss_and_gradient(order)
+    assert order.flags.writeable
+    np.testing.assert_array_equal(order, np.arange(21))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_divergence_shows_in_the_loss(bad):
+    problem = draw()
+    problem.params[0] = bad
+    loss, _ = epochs_of(problem, 5).loss_and_gradient(np.arange(21))
+    assert not np.isfinite(loss)
+
+
+def test_a_diverged_epoch_is_not_run_to_its_end(monkeypatch):
+    problem, calls = draw(), []
+    problem.params[0] = np.nan
+    epochs = epochs_of(problem, 5)
+    epochs.blocks_per_run = 1
+    run_blocks = loop.run_blocks
+    monkeypatch.setattr(
+        loop, "run_blocks", lambda *args: (calls.append(args), run_blocks(*args))
+    )
+    epochs.loss_and_gradient(np.arange(21))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(("n_rows", "batch_size", "expected"), [(21, 5, 5), (20, 5, 4)])
+def test_n_steps(n_rows, batch_size, expected):
+    problem = draw(n_rows=n_rows)
+    assert epochs_of(problem, batch_size).n_steps(np.arange(n_rows)) == expected
+
+
+@pytest.mark.parametrize("n", [1, 2, 17])
+def test_shuffled_draws_as_scikit_learn(n):
+    ours, theirs = np.random.RandomState(3), np.random.RandomState(3)
+    order = expected = np.arange(10, 10 + n)
+    for _ in range(3):
+        before = order.copy()
+        order, previous = shuffled(order, ours), order
+        np.testing.assert_array_equal(previous, before)
+        expected = shuffle(expected, random_state=theirs)
+        np.testing.assert_array_equal(order, expected)
+    assert ours.randint(2**31) == theirs.randint(2**31)
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    batch_size=st.integers(1, 10**6),
+    row_flops=st.floats(1, 1e12, allow_nan=False),
+)
+def test_block_size(batch_size, row_flops):
+    block_size = choose_block_size(batch_size, row_flops)
+    fewest, most = loop._BLOCK_ROWS
+    assert isinstance(block_size, int)
+    assert 1 <= block_size <= min(batch_size, most)
+    if batch_size <= fewest:
+        assert block_size == batch_size
+    n_parts = -(-batch_size // block_size)
+    assert batch_size > (n_parts - 1) * block_size  # no empty part
+    assert block_size <= max(fewest, loop._BLOCK_FLOPS / row_flops)
+    assert block_size >= min(batch_size, fewest / 2)
