@@ -69,7 +69,7 @@ def orders_of(problem, n_epochs=5):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@settings(max_examples=10 if DISABLED else 60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     configuration=configurations,
     batch_size=st.integers(1, 20),

@@ -139,7 +139,7 @@ def test_update_is_penalty_then_step(name, hyper, n_weights):
         (gradient, wanted_gradient),
         (moments, wanted_moments),
     ]:
-        np.testing.assert_allclose(actual, wanted, rtol=1e-13)
+        np.testing.assert_allclose(actual, wanted, rtol=1e-13, atol=1e-15)
 
 
 @each_dtype
