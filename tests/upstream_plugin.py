@@ -14,4 +14,6 @@ def pytest_configure(config):
 
 def pytest_report_collectionfinish(config, items):
     modules = {item.module for item in items}
-    return [f"{name} of {getattr(m, name).__module__}" for m in modules for name in NAMES]
+    return [
+        f"{name} of {getattr(m, name).__module__}" for m in modules for name in NAMES
+    ]
