@@ -628,6 +628,7 @@ def test_joblib_memory_map(task, csr, tmp_path):
     mapped = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
     np.testing.assert_array_equal(mapped.predict(X), model.predict(X))
     np.testing.assert_array_equal(flat(mapped), flat(model))
+    np.testing.assert_array_equal(mapped.predict(X), model.predict(X))
     mapped.partial_fit(X, y)
     np.testing.assert_array_equal(flat(mapped), flat(model.partial_fit(X, y)))
     assert (tmp_path / "model.joblib").read_bytes() == content

@@ -111,8 +111,8 @@ import os, signal, threading, warnings
 import numpy as np
 from problems import make_estimator, make_problem
 X, y = make_problem("regression", n_rows=20000, n_features=100)
-params = dict(solver="{solver}", hidden_layer_sizes=(512, 512), max_iter=100000, tol=0, n_iter_no_change=np.inf,
-    batch_size={batch_size})
+params = dict(solver="{solver}", hidden_layer_sizes=(512, 512), max_iter=100000,
+    tol=0, n_iter_no_change=np.inf, batch_size={batch_size})
 make_estimator("regression", solver=params["solver"], max_iter=1).fit(X[:50], y[:50])
 threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
 with warnings.catch_warnings(record=True) as caught:
@@ -224,7 +224,8 @@ from problems import make_estimator, make_problem
 digest = hashlib.sha256()
 for task, solver in [("multiclass", "adam"), ("regression", "lbfgs")]:
     X, y = make_problem(task, n_rows=500)
-    model = make_estimator(task, solver=solver, max_iter=30, hidden_layer_sizes=(50, 50))
+    params = {"solver": solver, "max_iter": 30, "hidden_layer_sizes": (50, 50)}
+    model = make_estimator(task, **params)
     for array in model.fit(X, y).coefs_ + model.intercepts_ + [model.predict(X)]:
         digest.update(array.tobytes())
 print(digest.hexdigest())
