@@ -182,9 +182,13 @@ def test_float32_is_kept(task, solver):
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_one_class(solver):
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("seed", range(4))  # of which some begin with p > 0.5
+def test_one_class(seed, early_stopping, solver):
     X, _ = make_problem("binary")
-    clf = make_estimator("binary", solver=solver).fit(X, ["only"] * len(X))
+    params = {"solver": solver, "early_stopping": early_stopping, "max_iter": 1}
+    clf = make_estimator("binary", random_state=seed, **params)
+    clf.fit(X, ["only"] * len(X))
     assert clf.classes_.tolist() == ["only"]
     np.testing.assert_array_equal(clf.predict(X), ["only"] * len(X))
     np.testing.assert_array_equal(clf.predict_proba(X), np.ones((len(X), 1)))
