@@ -36,7 +36,7 @@ def squared_error(Z, Y, rows, weight):
         for k in range(Z.shape[1]):
             error = Z[i, k] - Y[rows[i], k]
             wide = np.float64(error)  # its square may overflow float32
-            total += np.float64(weight[i]) * wide * wide
+            total += weight[i] * wide * wide
             Z[i, k] = weight[i] * error
     return 0.5 * total / Z.shape[1]
 
