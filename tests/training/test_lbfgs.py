@@ -98,9 +98,21 @@ def test_on_iteration_ends_it():
 
 @pytest.mark.parametrize("limit", [{"max_iter": 2}, {"max_fun": 3}], ids=str)
 def test_limits(limit):
-    result = solve(draw(), **limit)
+    problem = draw()
+    result = solve(problem, **limit)
     assert result.status == 1
     assert result.nit <= 3
+    np.testing.assert_array_equal(problem.params, result.x)
+
+
+def test_params_end_as_the_result_whatever_was_evaluated_last():
+    problem = draw()
+
+    def on_iteration(loss):
+        problem.params[:] = np.nan
+
+    result = solve(problem, on_iteration)
+    np.testing.assert_array_equal(problem.params, result.x)
 
 
 def test_interrupt_keeps_the_last_iterate(monkeypatch):
