@@ -10,12 +10,13 @@ import skmlp
 
 ROOT = Path(skmlp.__file__).resolve().parent
 FILES = sorted(ROOT.rglob("*.py"))
-FLOORS = {"core": 1, "training": 2, "estimators": 3, "": 4}
+FLOORS = {"core": 1, "training": 2, "estimators": 3, "": 4, "__main__": 5}
 LIBRARIES = {
     "core": {"numpy"},
     "training": {"numpy", "scipy"},
     "estimators": {"numpy", "scipy", "sklearn"},
     "": set(),
+    "__main__": {"numpy"},
 }
 EXCEPTIONS = {"core/jit.py": {"numba", "scipy"}, "core/intrinsics.py": {"numba"}}
 
@@ -26,6 +27,8 @@ def parametrize_files(test):
 
 
 def floor_of(path):
+    if path.name == "__main__.py":
+        return "__main__"
     folder = path.relative_to(ROOT).parent.as_posix()
     return "" if folder == "." else folder
 
