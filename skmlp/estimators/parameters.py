@@ -110,10 +110,11 @@ class FlatParameters:
         return state
 
     def __setstate__(self, state):
-        """Own the vector: joblib may hand over a read-only memory map."""
+        """Own all arrays: joblib may hand over read-only memory maps."""
         super().__setstate__(state)
         if "_params" in state:
             self._params = writable(self._params)
+            self._layout = make_layout(np.array(self._layout.sizes))
 
 
 def _assign(targets, arrays, name):

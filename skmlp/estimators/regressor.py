@@ -139,7 +139,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
     >>> regr = MLPRegressor(random_state=1, max_iter=2000, tol=0.1)
     >>> regr.fit(X_train, y_train).predict(X_test[:2]).round(1)
-    array([  28.4, -290.4])
+    array([  29. , -290.8])
     >>> round(regr.score(X_test, y_test), 2)
     0.98
     """

@@ -7,12 +7,13 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.optimize import _check_optimize_result
 
+from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.training.lbfgs import minimise
 from skmlp.training.loop import Epochs, shuffled
 from skmlp.training.optimizer import Optimizer
 from skmlp.training.stopping import Checkpoint, Patience, all_finite
 
-STOCHASTIC_SOLVERS = ("sgd", "adam")
+STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "none")
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large"
     " values and need to be preprocessed."
