@@ -105,6 +105,7 @@ def make_problem(
     weight = rng.random(n_rows) * 2 if weighted else None
     if weighted:
         weight[0] = 0
+    relative = weight / weight.mean() if weighted else None
     params = rng.uniform(-1, 1, layout.n_params).astype(dtype)
     return Problem(
         layout,
@@ -112,7 +113,7 @@ def make_problem(
         X,
         Y,
         weight,
-        make_data(X, Y, weight, dtype=dtype, as_csr=as_csr),
+        make_data(X, Y, relative, dtype=dtype, as_csr=as_csr),
         activation,
         loss,
         alpha,

@@ -24,7 +24,7 @@ class Data(NamedTuple):
     Y : ndarray of shape (n_rows, n_outputs)
         Targets.
     sample_weight : ndarray of shape (n_rows,)
-        Empty when all rows count alike.
+        In units of their mean; empty when all rows count alike.
     """
 
     X: np.ndarray

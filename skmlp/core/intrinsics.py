@@ -8,6 +8,7 @@ from functools import cache
 import numba
 import numpy as np
 from numba.core import cgutils, types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic, overload
 from numba.np.arrayobj import make_array, populate_array
 
@@ -154,4 +155,5 @@ def addresses(kernels, dtype, arguments):
 def _address(kernel, signature):
     kernel.compile(signature)
     compiled = kernel.overloads[signature]
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    with global_compiler_lock:  # LLVM has a lock too, which the fork guard knows not
+        return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)

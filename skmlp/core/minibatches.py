@@ -70,14 +70,14 @@ def n_blocks(n_rows, batch_size, block_size):
 
 
 @jit
-def row_weights(weight, data, rows, total):
-    """weight <- each row's share of its minibatch."""
-    real = weight.dtype.type
+def row_weights(weight, data, rows, n_batch):
+    """weight <- each row's share of a minibatch of ``n_batch`` rows."""
+    share = weight.dtype.type(1 / n_batch)
     if data.sample_weight.size > 0:
         for i in range(rows.size):
-            weight[i] = real(data.sample_weight[rows[i]] / total)
+            weight[i] = data.sample_weight[rows[i]] * share
     else:
-        weight[: rows.size] = real(1.0 / total)
+        weight[: rows.size] = share
 
 
 @jit(entry=True)
@@ -92,9 +92,9 @@ def run_blocks(network, state, workspace, data, recipe, first, last):
         start = batch_start + part * recipe.block_size
         stop = min(start + recipe.block_size, batch_stop)
         rows = vector_view(recipe.rows, start, (stop - start,))
-        total_weight = (batch_stop - batch_start) * recipe.mean_weight
+        n_batch = batch_stop - batch_start
 
-        row_weights(workspace.weight, data, rows, total_weight)
+        row_weights(workspace.weight, data, rows, n_batch)
         forward(network, state.params, workspace, data, rows)
         gradient = state.gradient if part == 0 else workspace.gradient
         loss = backward(network, state.params, gradient, workspace, data, rows)
@@ -111,11 +111,11 @@ def run_blocks(network, state, workspace, data, recipe, first, last):
                 state.gradient,
                 state.moments,
                 network.layout.n_weights,
-                recipe.alpha / total_weight,
+                recipe.alpha / (n_batch * recipe.mean_weight),
                 recipe.rates[step],
                 recipe.hyper,
             )
-            state.loss[0] += state.loss[1] * (batch_stop - batch_start)
+            state.loss[0] += state.loss[1] * n_batch
 
 
 @jit

@@ -158,23 +158,24 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         hidden_layer_sizes = self._hidden_layer_sizes()
+        stochastic = self.solver in STOCHASTIC_SOLVERS
         resume = self._has_parameters() and (self.warm_start or incremental)
         with self._unchanged_on_error():
             X, Y, weight = self._validate_fit(X, y, sample_weight, incremental, resume)
             sizes = [X.shape[1], *hidden_layer_sizes, Y.shape[1]]
+            if not (incremental and hasattr(self, "_random_state")):
+                self._random_state = check_random_state(self.random_state)
             if resume:
                 self._check_same_network(sizes)
-        if not (incremental and hasattr(self, "_random_state")):
-            self._random_state = check_random_state(self.random_state)
-        if not resume:
-            self._initialize(sizes, X.dtype)
-        self._describe_network()
-        self._prepare_curves(incremental)
-        if self.solver in STOCHASTIC_SOLVERS:
-            training = self._training_set(X, Y, weight, self._params.dtype)
+            else:
+                self._initialize(sizes, X.dtype)
+            self._describe_network()
+            self._prepare_curves(incremental)
+            dtype = self._params.dtype if stochastic else np.float64
+            training = self._training_set(X, Y, weight, dtype)
+        if stochastic:
             self._fit_stochastic(training, resume, incremental)
         else:
-            training = self._training_set(X, Y, weight, np.float64)
             self._fit_lbfgs(training, resume)
         return self
 

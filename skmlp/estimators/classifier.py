@@ -1,6 +1,7 @@
 """The classifier."""
 
 import numpy as np
+from scipy.special import expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
@@ -10,6 +11,7 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
+from sklearn.utils.validation import check_is_fitted
 
 from skmlp.estimators.base import BaseMLP
 
@@ -258,6 +260,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         y_pred = self._predict_raw(X)
         if self._is_multilabel():
             return (y_pred > 0.5).astype(int)
+        if len(self.classes_) == 1:
+            return np.repeat(self.classes_, len(y_pred))
         return self.classes_[_codes(y_pred)]
 
     def predict_proba(self, X):
@@ -274,12 +278,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Probabilities in the order of `classes_`; for multilabel targets, of
             each label on its own.
         """
-        y_prob = self._predict_raw(X)
+        check_is_fitted(self)
         if len(self.classes_) == 1:
-            return np.ones_like(y_prob)
-        if y_prob.shape[1] == 1:
-            return np.hstack([1 - y_prob, y_prob])
-        return y_prob
+            return np.ones_like(self._predict_raw(X))
+        if self.n_outputs_ == 1:  # 1 - p would cancel to zero
+            raw = self._predict_raw(X, link="identity")
+            return expit(np.hstack([-raw, raw]))
+        return self._predict_raw(X)
 
     def predict_log_proba(self, X):
         """Predict logarithms of class probabilities.

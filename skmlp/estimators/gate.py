@@ -111,6 +111,7 @@ def check_sample_weight(sample_weight, X):
     if weight.ndim != 1:
         raise ValueError(
             f"Sample weights must be 1D array or scalar, got {weight.ndim}D array."
+            f" Expected either a scalar value or a 1D array of length {n_rows}."
         )
     if weight.shape != (n_rows,):
         raise ValueError(

@@ -5,6 +5,8 @@ the arrays, replace items of the lists, or assign whole lists, even before the f
 fit; all of this is taken over, or refused, when the weights are next used.
 """
 
+from operator import is_
+
 import numpy as np
 
 from skmlp.core.layout import bias_views, make_layout, weight_views
@@ -68,9 +70,13 @@ class FlatParameters:
             self._assemble(dtype)
             return
         for name, (arrays, views) in self._shown.items():
+            if len(arrays) == len(views) and all(map(is_, arrays, views)):
+                continue
             make_views = weight_views if name == "coefs_" else bias_views
             targets = views or make_views(self._params, self._layout)
             _assign(targets, arrays, name)
+            arrays[:] = targets  # taken over once, training must not be undone
+            self._show(name, arrays, tuple(targets))
 
     def _assemble(self, dtype):
         """Build the vector out of lists set before any fit."""

@@ -84,6 +84,6 @@ def validation_size(n_rows, fraction, n_classes):
     if size >= n_rows:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the"
-            " size of your dataset."
+            f" size of your dataset: n_samples = {n_rows}."
         )
     return max(size, n_classes) if n_rows >= 2 * n_classes else size

@@ -59,8 +59,9 @@ def test_twenty_steps_of_the_naive_twin(name, hyper, dtype):
     for t in range(1, 21):
         gradient = (rng.standard_normal(30) * expected).astype(dtype)
         rate = 0.1 / t
+        effective = rate * twin.correction(t)
         OPTIMIZERS[name].step(
-            params, gradient, moments, rate * twin.correction(t), np.array(hyper, float)
+            params, gradient, moments, 0, effective, np.array(hyper, float)
         )
         twin.step([expected], [gradient.astype(np.float64)], rate)
     assert params.dtype == dtype
@@ -77,6 +78,7 @@ def test_zero_gradient_and_moments_move_nothing(name, hyper, dtype):
         params,
         np.zeros(9, dtype),
         moments_for(name, params),
+        0,
         0.1,
         np.array(hyper, float),
     )
@@ -89,7 +91,7 @@ def test_nan_gradients_are_never_hidden(name, hyper, dtype):
     params, gradient = np.ones(20, dtype), np.ones(20, dtype)
     gradient[[0, 7]] = np.nan
     hyper = np.array(hyper, float)
-    OPTIMIZERS[name].step(params, gradient, moments_for(name, params), 0.1, hyper)
+    OPTIMIZERS[name].step(params, gradient, moments_for(name, params), 0, 0.1, hyper)
     np.testing.assert_array_equal(np.isnan(params), np.isnan(gradient))
 
 
@@ -102,7 +104,7 @@ def test_moments_never_become_denormal(name, hyper, dtype):
     hyper = np.array(hyper, float)
     seen = []
     for _ in range(1200):
-        OPTIMIZERS[name].step(params, np.zeros(8, dtype), moments, 0.1, hyper)
+        OPTIMIZERS[name].step(params, np.zeros(8, dtype), moments, 0, 0.1, hyper)
         seen.append(moments.copy())
     seen = np.abs(seen)
     assert ((seen == 0) | (seen >= tiny)).all()
@@ -121,7 +123,7 @@ def test_update_is_penalty_then_step(name, hyper, n_weights):
     wanted_gradient = gradient.copy()
     wanted_gradient[:n_weights] += l2 * params[:n_weights]
     wanted_penalty = l2 / 2 * (params[:n_weights] ** 2).sum()
-    OPTIMIZERS[name].step(expected, wanted_gradient, wanted_moments, rate, hyper)
+    OPTIMIZERS[name].step(expected, wanted_gradient, wanted_moments, 0, rate, hyper)
 
     penalty = as_kernel(call_update)(
         step_address(name, params.dtype),
