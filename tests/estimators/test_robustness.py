@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from problems import make_estimator, make_problem
 from sklearn.model_selection import cross_val_score
+from threadpoolctl import threadpool_limits
 
 import skmlp
 from skmlp.training import inference, loop
@@ -134,12 +135,19 @@ def test_signal_ends_training(solver, batch_size):
     assert run_python(code) == "usable"
 
 
+@pytest.fixture
+def threaded_blas():
+    """Products large enough are shared between two threads, as outside of tests."""
+    with threadpool_limits(2, "blas"):
+        yield
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_concurrent_fits_equal_serial_ones(solver):
+def test_concurrent_fits_equal_serial_ones(solver, threaded_blas):
     X, y = make_problem("multiclass", n_rows=300)
 
     def fit(seed):
-        params = {"solver": solver, "max_iter": 20, "batch_size": 32}
+        params = {"solver": solver, "max_iter": 4, "hidden_layer_sizes": (200, 200)}
         return flat(make_estimator("multiclass", random_state=seed, **params).fit(X, y))
 
     serial = [fit(seed) for seed in range(16)]
@@ -149,9 +157,10 @@ def test_concurrent_fits_equal_serial_ones(solver):
 
 
 @pytest.mark.parametrize("csr", [False, True])
-def test_concurrent_predictions(csr):
+def test_concurrent_predictions(csr, threaded_blas):
     X, y = make_problem("multiclass", n_rows=300, csr=csr)
-    clf = make_estimator("multiclass", hidden_layer_sizes=(50, 50)).fit(X, y)
+    clf = make_estimator("multiclass", hidden_layer_sizes=(200, 200), max_iter=4)
+    clf.fit(X, y)
     expected = clf.predict_proba(X)
     n_threads = threading.active_count()
     with ThreadPoolExecutor(20) as pool:
