@@ -157,7 +157,7 @@ def products_only(X, y, sizes, work):
 
 
 def measure(name, work, options):
-    """Rows of the table of times and of the table of losses and compile times."""
+    """Medians, and rows of the tables of times and of losses and compile times."""
     X, y = make_rows(work)
     n_outputs = work.n_classes if work.kind == "multiclass" else 1
     sizes = [work.n_features, *work.hidden, n_outputs]
@@ -180,15 +180,15 @@ def measure(name, work, options):
         best = min(threads, key=medians.get)
         medians["torch"], losses["torch"] = medians[best], losses[best]
     ours = medians["skmlp"]
-    times = [name, format_seconds(ours)]
+    row = [name, format_seconds(ours)]
     for peer in options.peers:
         ratio = medians[peer] / ours
-        times.append(f"{format_seconds(medians[peer])} ({ratio:.2f}x)")
-    times.append(f"{ours / medians['products']:.2f}")
+        row.append(f"{format_seconds(medians[peer])} ({ratio:.2f}x)")
+    row.append(f"{ours / medians['products']:.2f}")
     checks = [name, f"{losses['skmlp']:.4f}"]
     checks += [f"{losses[peer]:.4f}" for peer in options.peers]
     checks += [f"{compile_seconds.get(key, 0):.2f} s" for key in ("skmlp", "jax")]
-    return times, checks
+    return medians, row, checks
 
 
 def parse_options():
@@ -208,6 +208,7 @@ def parse_options():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--max-rows", type=int, help="fewer rows, for a trial run")
     parser.add_argument("--max-epochs", type=int, help="fewer epochs, for a trial run")
+    parser.add_argument("--plot", metavar="SVG", help="draw bars of the times")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     options = parser.parse_args()
     options.peers = [peer for peer in options.peers.split(",") if peer]
@@ -218,7 +219,7 @@ def parse_options():
 def main():
     options = parse_options()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    times, checks, descriptions = [], [], []
+    times, checks, descriptions, seconds_by_name = [], [], [], {}
     for name in options.workloads:
         work = WORKLOADS[name]
         work = work._replace(
@@ -231,8 +232,10 @@ def main():
         )
         print(f"{name}: {work}", file=sys.stderr)
         descriptions.append(f"- {name}: {work}")
-        for rows, row in zip((times, checks), measure(name, work, options)):
-            rows.append(row)
+        medians, row, check = measure(name, work, options)
+        times.append(row)
+        checks.append(check)
+        seconds_by_name[name] = {k: medians[k] for k in ("skmlp", *options.peers)}
 
     markdown = options.markdown
     print(machine())
@@ -245,6 +248,11 @@ def main():
     print(table(header, times, markdown=markdown), end="\n\n")
     header = ["last loss", "skmlp", *options.peers, "skmlp first fit", "jax compile"]
     print(table(header, checks, markdown=markdown))
+    if options.plot:
+        from plot import plot_times
+
+        title = f"Training with adam, {options.activation}, {options.dtype}"
+        plot_times(seconds_by_name, title, options.plot)
     cache = os.environ.get("SKMLP_CACHE_DIR", "the default folder")
     print(
         "\nCompile times are not part of the times above. The first fit of skmlp is a"

@@ -1,0 +1,49 @@
+"""Bars of training times, drawn by `bench_fit.py --plot`."""
+
+import matplotlib
+
+matplotlib.use("svg")
+from matplotlib import pyplot as plt
+
+COLOURS = {
+    "skmlp": "#d1495b",
+    "sklearn": "#f79256",
+    "torch": "#5b8e7d",
+    "jax": "#2e4057",
+}
+LABELS = {"sklearn": "scikit-learn", "torch": "PyTorch", "jax": "JAX"}
+
+
+def plot_times(times, title, path):
+    """One group of bars per workload, in units of skmlp's time.
+
+    Parameters
+    ----------
+    times : dict of str to dict of str to float
+        Seconds by workload and competitor.
+    title : str
+    path : str
+        Where to write the SVG.
+    """
+    plt.rcParams["svg.hashsalt"] = "skmlp"  # the same file for the same figures
+    figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    names = list(next(iter(times.values())))
+    width = 0.8 / len(names)
+    for i, name in enumerate(names):
+        heights = [row[name] / row["skmlp"] for row in times.values()]
+        places = [j + (i - (len(names) - 1) / 2) * width for j in range(len(times))]
+        bars = axes.bar(
+            places, heights, width, color=COLOURS[name], label=LABELS.get(name, name)
+        )
+        axes.bar_label(bars, fmt="{:.1f}", fontsize=7)
+    axes.axhline(1, color="#888888", linewidth=0.5)
+    axes.set(
+        yscale="log",
+        ylabel="time / time of skmlp",
+        xticks=range(len(times)),
+        xticklabels=list(times),
+        title=title,
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, ncols=len(names), fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
