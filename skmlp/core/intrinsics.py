@@ -10,7 +10,6 @@ import numpy as np
 from numba.core import cgutils, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic, overload
-from numba.np.arrayobj import make_array, populate_array
 
 from skmlp.core.jit import DISABLED, STRICT_MATH
 
@@ -45,6 +44,9 @@ def _view(ndim):
         result = types.Array(vector.dtype, ndim, "C", readonly=not vector.mutable)
 
         def generate(context, builder, signature, args):
+            # Only compiling needs it, and importing it takes longer than all of skmlp.
+            from numba.np.arrayobj import make_array, populate_array
+
             source = make_array(signature.args[0])(context, builder, args[0])
             start = context.cast(builder, args[1], signature.args[1], types.intp)
             extents = [
