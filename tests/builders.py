@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
+import naive
 import numpy as np
 from scipy import sparse
 
@@ -12,6 +13,7 @@ from skmlp.core.losses import LOSSES
 from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
 from skmlp.core.network import make_workspace, training_network
 from skmlp.core.optimizers import OPTIMIZERS, step_address
+from skmlp.training.loop import Epochs
 
 DTYPES = np.float32, np.float64
 
@@ -185,3 +187,34 @@ def loss_and_gradient(problem, block_size=None):
     """Of all rows as one minibatch."""
     order = np.arange(problem.n_rows)
     return run_epoch(problem, order, block_size=block_size)
+
+
+def epochs_of(problem, batch_size, optimizer="none"):
+    """The training floor's view of a problem."""
+    return Epochs(
+        problem.layout,
+        problem.params,
+        problem.data,
+        activation=problem.activation,
+        loss=problem.loss,
+        alpha=problem.alpha,
+        mean_weight=problem.mean_weight,
+        batch_size=batch_size,
+        optimizer=optimizer,
+    )
+
+
+def train_naively(problem, orders, **options):
+    """The naive twin's losses, and its weights and biases afterwards."""
+    coefs, intercepts = problem.lists()
+    losses = naive.train(
+        coefs,
+        intercepts,
+        problem.X,
+        problem.Y,
+        problem.weight,
+        orders,
+        **options,
+        **problem.options(),
+    )
+    return losses, coefs, intercepts

@@ -5,7 +5,13 @@ import sys
 import naive
 import numpy as np
 import pytest
-from builders import DTYPES, make_problem, run_epoch, zero_moments
+from builders import (
+    DTYPES,
+    make_problem,
+    run_epoch,
+    train_naively,
+    zero_moments,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,18 +88,12 @@ def test_five_epochs_of_the_naive_twin(
         configuration["weighted"] = False  # its only weight would be zero
     problem = make_problem(**configuration)
     batch_size = min(batch_size, problem.n_rows)
-    coefs, intercepts = problem.lists()
-    expected = naive.train(
-        coefs,
-        intercepts,
-        problem.X,
-        problem.Y,
-        problem.weight,
+    expected, coefs, intercepts = train_naively(
+        problem,
         orders_of(problem),
         batch_size=batch_size,
         optimizer=naive.OPTIMIZERS[optimizer](*HYPER[optimizer]),
         rate=RATE[optimizer],
-        **problem.options(),
     )
     losses = train(
         problem,

@@ -1,7 +1,7 @@
 import naive
 import numpy as np
 import pytest
-from builders import flat, make_problem
+from builders import epochs_of, flat, make_problem
 from scipy.optimize import minimize
 
 from skmlp.core.layout import bias_views, weight_views
@@ -15,23 +15,11 @@ def draw():
     )
 
 
-def epochs_of(problem):
-    return Epochs(
-        problem.layout,
-        problem.params,
-        problem.data,
-        activation=problem.activation,
-        loss=problem.loss,
-        alpha=problem.alpha,
-        mean_weight=problem.mean_weight,
-        batch_size=problem.n_rows,
-    )
-
-
 def solve(problem, on_iteration=lambda loss: False, **options):
     options = {"max_iter": 200, "max_fun": 1000, "tol": 1e-6, **options}
     rows = np.arange(problem.n_rows)
-    return minimise(epochs_of(problem), rows, on_iteration=on_iteration, **options)
+    epochs = epochs_of(problem, problem.n_rows)
+    return minimise(epochs, rows, on_iteration=on_iteration, **options)
 
 
 def naive_loss(problem, x):

@@ -1,13 +1,13 @@
 import naive
 import numpy as np
 import pytest
-from builders import flat, make_problem
+from builders import epochs_of, flat, make_problem, train_naively
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils import shuffle
 
 from skmlp.training import loop
-from skmlp.training.loop import Epochs, choose_block_size, shuffled
+from skmlp.training.loop import choose_block_size, shuffled
 from skmlp.training.optimizer import Optimizer
 
 SETTINGS = {
@@ -21,20 +21,6 @@ SETTINGS = {
     "epsilon": 1e-8,
 }
 HYPER = {"sgd": (0.9, True), "adam": (0.9, 0.999, 1e-8)}
-
-
-def epochs_of(problem, batch_size, optimizer="none"):
-    return Epochs(
-        problem.layout,
-        problem.params,
-        problem.data,
-        activation=problem.activation,
-        loss=problem.loss,
-        alpha=problem.alpha,
-        mean_weight=problem.mean_weight,
-        batch_size=batch_size,
-        optimizer=optimizer,
-    )
 
 
 def draw(n_rows=21, **options):
@@ -63,21 +49,15 @@ def train(problem, batch_size, name):
 @pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
 def test_epochs_of_the_naive_twin(name, batch_size, as_csr):
     problem = draw(as_csr=as_csr)
-    coefs, intercepts = problem.lists()
-    expected = naive.train(
-        coefs,
-        intercepts,
-        problem.X,
-        problem.Y,
-        problem.weight,
+    expected, *lists = train_naively(
+        problem,
         orders_of(problem),
         batch_size=batch_size,
         optimizer=naive.OPTIMIZERS[name](*HYPER[name]),
         rate=SETTINGS["learning_rate_init"],
-        **problem.options(),
     )
     np.testing.assert_allclose(train(problem, batch_size, name), expected, rtol=1e-9)
-    np.testing.assert_allclose(problem.params, flat(coefs, intercepts), rtol=1e-7)
+    np.testing.assert_allclose(problem.params, flat(*lists), rtol=1e-7)
 
 
 @pytest.mark.parametrize("batch_size", [7, 150])
