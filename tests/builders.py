@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from skmlp.core.inputs import Data, read_only
+from skmlp.core.jit import DISABLED
 from skmlp.core.layout import Layout, bias_views, make_layout, weight_views
 from skmlp.core.losses import LOSSES
 from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
@@ -28,6 +29,15 @@ def random_targets(rng, link, shape):
         "logistic": lambda size: rng.integers(2, size=size),
     }[link]
     return draw(size=shape).astype(np.float64)
+
+
+def as_kernel(function):
+    """A Python caller of a function that kernels call."""
+    if DISABLED:
+        return function
+    import numba
+
+    return numba.njit(function)
 
 
 def make_data(X, Y, weight=None, *, dtype=np.float64, as_csr=False):

@@ -12,13 +12,18 @@ calls them by address, so that only what a network uses is ever compiled.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from skmlp.core.intrinsics import addresses
+from skmlp.core.intrinsics import addresses, flat
 from skmlp.core.jit import jit
 from skmlp.core.math import flush, logistic, tanh
 
 
 @jit(entry=True)
 def identity_forward(Z, bias):
+    if Z.shape[1] == 1:  # the one output of most networks: a loop over rows
+        z = flat(Z)
+        for i in range(z.size):
+            z[i] += bias[0]
+        return
     for i in range(Z.shape[0]):
         for j in range(Z.shape[1]):
             Z[i, j] += bias[j]
@@ -26,6 +31,11 @@ def identity_forward(Z, bias):
 
 @jit(entry=True)
 def identity_backward(delta, db, A):
+    if delta.shape[1] == 1:
+        d = flat(delta)
+        for i in range(d.size):
+            db[0] += d[i]
+        return
     for i in range(delta.shape[0]):
         for j in range(delta.shape[1]):
             db[j] += delta[i, j]

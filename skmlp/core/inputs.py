@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmlp.core.intrinsics import flat
 from skmlp.core.jit import jit
 
 
@@ -62,6 +63,11 @@ def product(out, A, B):
 @jit
 def gather(A, X, rows):
     """A <- X[rows]."""
+    if X.shape[1] == 1:
+        a, x = flat(A), flat(X)
+        for i in range(rows.size):
+            a[i] = x[rows[i]]
+        return
     for i in range(rows.size):
         row = rows[i]
         for j in range(X.shape[1]):

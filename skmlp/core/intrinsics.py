@@ -11,7 +11,7 @@ from numba.core import cgutils, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic, overload
 
-from skmlp.core.jit import DISABLED, STRICT_MATH
+from skmlp.core.jit import DISABLED, STRICT_MATH, jit
 
 
 def by_dtype(single, double):
@@ -32,7 +32,7 @@ def by_dtype(single, double):
 
 
 def _view(ndim):
-    """An intrinsic for a C-contiguous view into a vector, without reference count.
+    """An intrinsic for a C-contiguous view into an array, without reference count.
 
     Slicing and reshaping would take and drop a reference at each view, which costs
     both run time in small networks and a large part of the time to compile.
@@ -102,20 +102,29 @@ def _caller(return_type):
 if DISABLED:
 
     def matrix_view(vector, start, shape):
-        return vector[start : start + shape[0] * shape[1]].reshape(shape)
+        return flat(vector)[start : start + shape[0] * shape[1]].reshape(shape)
 
     def vector_view(vector, start, shape):
-        return vector[start : start + shape[0]]
+        return flat(vector)[start : start + shape[0]]
 
     def call(function, arguments):
         return function(*arguments)
 
     call_for_float = call
+
+    def flat(array):
+        return array.reshape(-1)
+
 else:
     matrix_view = _view(2)
     vector_view = _view(1)
     call = _caller(types.none)
     call_for_float = _caller(types.float64)
+
+    @jit
+    def flat(array):
+        """All elements of a C-contiguous array, as a vector."""
+        return vector_view(array, 0, (array.size,))
 
 
 @cache
@@ -129,9 +138,9 @@ def addresses(kernels, dtype, arguments):
     dtype : dtype
         float32 or float64, the working type.
     arguments : tuple of str
-        "matrix" and "vector" for writable arrays of the working type, "hyper" for a
-        writable vector of float64, "targets" for a read-only matrix, "rows" for
-        read-only indices, "scalar" for a float64, "index" for an integer.
+        "matrix" and "vector" for writable arrays of the working type, "losses" for a
+        writable matrix and "hyper" for a writable vector of float64, "scalar" for a
+        float64, "index" for an integer.
 
     Returns
     -------
@@ -145,8 +154,7 @@ def addresses(kernels, dtype, arguments):
         "matrix": types.Array(real, 2, "C"),
         "vector": types.Array(real, 1, "C"),
         "hyper": types.Array(types.float64, 1, "C"),
-        "targets": types.Array(real, 2, "C", readonly=True),
-        "rows": types.Array(types.intp, 1, "C", readonly=True),
+        "losses": types.Array(types.float64, 2, "C"),
         "scalar": types.float64,
         "index": types.intp,
     }

@@ -1,13 +1,15 @@
 """Losses on raw predictions, with the link merged in, and the links alone.
 
-``<name>(Z, Y, rows, weight)`` returns sum_i weight[i] * loss(Z[i], Y[rows[i]])
-and overwrites the raw predictions Z, of shape (rows, outputs), with the gradient
+``<name>(Z, Y, losses)`` overwrites the raw predictions Z, of shape (rows, outputs),
+with the derivatives
 
-    delta[i] = weight[i] * (link(Z[i]) - Y[rows[i]]),
+    d loss / d Z = link(Z) - Y,
 
-which is that simple because each loss here comes with its canonical link.  As in
+which are that simple because each loss here comes with its canonical link, and fills
+``losses``, of the same shape but float64, with each output's part of the loss. The
+targets Y may serve as scratch; weights of rows are the business of `weigh`.  As in
 scikit-learn, probabilities in a log-loss are not taken below the machine epsilon,
-and the squared error, unlike its gradient, is averaged over outputs.
+and the squared error, unlike its derivative, is averaged over outputs.
 
 ``<name>_link(Z)`` applies the link alone, for prediction.  To add a loss: the
 function, its link where that is new, a row in ``LOSSES``.
@@ -18,9 +20,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses
+from skmlp.core.intrinsics import addresses, flat, vector_view
 from skmlp.core.jit import jit
-from skmlp.core.math import exp, log1p_unit, logistic
+from skmlp.core.math import exp, flush, log, log1p_unit, logistic
+
+
+@jit
+def weigh(Z, losses, weight):
+    """Multiply the derivatives by their weights; returns the weighted loss."""
+    z, loss, w = flat(Z), flat(losses), flat(weight)
+    total = 0.0
+    for i in range(z.size):
+        total += w[i] * loss[i]
+        z[i] = flush(w[i] * z[i])
+    return total
+
+
+@jit
+def widen(losses, part):
+    """losses <- part, in a loop of its own: float64 would slow down another one."""
+    wide = flat(losses)
+    for i in range(wide.size):
+        wide[i] = part[i]
 
 
 @jit(entry=True)
@@ -29,95 +50,104 @@ def identity_link(Z):
 
 
 @jit(entry=True)
-def squared_error(Z, Y, rows, weight):
+def squared_error(Z, Y, losses):
     """(z - y)^2 / 2."""
-    total = 0.0
-    for i in range(Z.shape[0]):
-        for k in range(Z.shape[1]):
-            error = Z[i, k] - Y[rows[i], k]
-            wide = np.float64(error)  # its square may overflow float32
-            total += weight[i] * wide * wide
-            Z[i, k] = weight[i] * error
-    return 0.5 * total / Z.shape[1]
+    z, y, loss = flat(Z), flat(Y), flat(losses)
+    half = 0.5 / Z.shape[1]
+    for i in range(z.size):
+        error = z[i] - y[i]
+        wide = np.float64(error)  # its square may overflow float32
+        loss[i] = half * wide * wide
+        z[i] = error
 
 
 @jit(entry=True)
 def exp_link(Z):
-    for i in range(Z.shape[0]):
-        for k in range(Z.shape[1]):
-            Z[i, k] = exp(Z[i, k])
+    z = flat(Z)
+    for i in range(z.size):
+        z[i] = exp(z[i])
 
 
 @jit(entry=True)
-def poisson(Z, Y, rows, weight):
+def poisson(Z, Y, losses):
     """y log(y / mu) - y + mu with mu = exp(z)."""
+    z, y, loss = flat(Z), flat(Y), flat(losses)
     zero = Z.dtype.type(0)
-    total = 0.0
-    for i in range(Z.shape[0]):
-        for k in range(Z.shape[1]):
-            y, mu = Y[rows[i], k], exp(Z[i, k])
-            log_ratio = np.float64(np.log(y) - Z[i, k] if y > zero else zero)
-            total += np.float64(weight[i]) * (y * log_ratio - y + mu)
-            Z[i, k] = weight[i] * (mu - y)
-    return total
+    for i in range(z.size):
+        mu = exp(z[i])
+        log_ratio = log(y[i]) - z[i] if y[i] > zero else zero
+        loss[i] = np.float64(y[i]) * log_ratio - y[i] + mu
+        z[i] = mu - y[i]
 
 
 @jit(entry=True)
 def logistic_link(Z):
-    for i in range(Z.shape[0]):
-        for k in range(Z.shape[1]):
-            Z[i, k] = logistic(Z[i, k])
+    z = flat(Z)
+    for i in range(z.size):
+        z[i] = logistic(z[i])
 
 
 @jit(entry=True)
-def binary_log_loss(Z, Y, rows, weight):
+def binary_log_loss(Z, Y, losses):
     """-y log p - (1 - y) log(1 - p) with p = 1 / (1 + exp(-z))."""
+    z, y = flat(Z), flat(Y)
     zero, one = Z.dtype.type(0), Z.dtype.type(1)
     cap = -np.log(np.finfo(Z.dtype).eps)
-    total = 0.0
-    for i in range(Z.shape[0]):
-        for k in range(Z.shape[1]):
-            y, z = Y[rows[i], k], Z[i, k]
-            e = exp(-abs(z))
-            log_part = log1p_unit(e)
-            minus_log_p = log_part + (zero if z > zero else -z)
-            minus_log_q = log_part + (z if z > zero else zero)
-            minus_log_p = cap if minus_log_p > cap else minus_log_p
-            minus_log_q = cap if minus_log_q > cap else minus_log_q
-            total += np.float64(weight[i] * (y * minus_log_p + (one - y) * minus_log_q))
-            p = (one if z > zero else e) / (one + e)
-            Z[i, k] = weight[i] * (p - y)
-    return total
+    for i in range(z.size):
+        e = exp(-abs(z[i]))
+        log_part = log1p_unit(e)
+        minus_log_p = log_part + (zero if z[i] > zero else -z[i])
+        minus_log_q = log_part + (z[i] if z[i] > zero else zero)
+        minus_log_p = cap if minus_log_p > cap else minus_log_p
+        minus_log_q = cap if minus_log_q > cap else minus_log_q
+        p = (one if z[i] > zero else e) / (one + e)
+        z[i] = p - y[i]
+        y[i] = y[i] * minus_log_p + (one - y[i]) * minus_log_q
+    widen(losses, y)
+
+
+@jit
+def subtract_top(z):
+    """z <- z - max(z), so that exp cannot overflow."""
+    top = z[0]
+    for k in range(1, z.size):
+        top = z[k] if z[k] > top else top
+    for k in range(z.size):
+        z[k] -= top
+
+
+@jit
+def normalise(p):
+    """p <- p / sum(p)."""
+    total = p.dtype.type(0)
+    for k in range(p.size):
+        total += p[k]
+    factor = p.dtype.type(1) / total
+    for k in range(p.size):
+        p[k] *= factor
 
 
 @jit(entry=True)
 def softmax_link(Z):
+    z, shape = flat(Z), (Z.shape[1],)
     for i in range(Z.shape[0]):
-        z = Z[i]
-        top = z[0]
-        for k in range(1, z.size):
-            top = z[k] if z[k] > top else top
-        total = z.dtype.type(0)
-        for k in range(z.size):
-            z[k] = exp(z[k] - top)
-            total += z[k]
-        for k in range(z.size):
-            z[k] /= total
+        subtract_top(vector_view(Z, i * Z.shape[1], shape))
+    for i in range(z.size):  # one loop over all elements: rows are short
+        z[i] = exp(z[i])
+    for i in range(Z.shape[0]):
+        normalise(vector_view(Z, i * Z.shape[1], shape))
 
 
 @jit(entry=True)
-def log_loss(Z, Y, rows, weight):
+def log_loss(Z, Y, losses):
     """-sum_k y_k log p_k with p = softmax(z)."""
-    zero, eps = Z.dtype.type(0), np.finfo(Z.dtype).eps
+    z, y, eps = flat(Z), flat(Y), np.finfo(Z.dtype).eps
     softmax_link(Z)
-    total = 0.0
-    for i in range(Z.shape[0]):
-        for k in range(Z.shape[1]):
-            y, p = Y[rows[i], k], Z[i, k]
-            if y != zero:
-                total -= np.float64(weight[i] * y * np.log(eps if p < eps else p))
-            Z[i, k] = weight[i] * (p - y)
-    return total
+    for i in range(z.size):
+        minus_log_p = -log(eps if z[i] < eps else z[i])
+        z[i] -= y[i]
+        y[i] *= minus_log_p
+    widen(losses, y)
 
 
 class Loss(NamedTuple):
@@ -143,7 +173,7 @@ LOSSES = {
 
 def loss_address(name, dtype):
     """Address of a loss."""
-    kinds = "matrix", "targets", "rows", "vector"
+    kinds = "matrix", "matrix", "losses"
     return addresses((LOSSES[name].backward,), dtype, kinds)[0]
 
 

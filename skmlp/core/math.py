@@ -1,4 +1,4 @@
-"""exp, tanh, logistic and log1p that LLVM turns into vector code.
+"""exp, tanh, logistic, log and log1p that LLVM turns into vector code.
 
 Each function maps a scalar of the working type to another; inside a loop over an
 array the compiler handles several elements at once, which calls into the C
@@ -12,8 +12,9 @@ expm1(r) by a polynomial r + r**2 p(r), p being minimax.
 
 Results of exp and logistic below about 1.7e-38 (float32) or 3.2e-308 (float64)
 are zero, since denormal numbers slow down every operation on them; ``flush`` does
-the same to any number.  NaN stays NaN.  ``tests/core/test_math.py`` holds the
-error bounds: 2 ulp for exp and log1p, 3 ulp for logistic and tanh.
+the same to any number, ``flush_square`` to any number whose square is denormal.
+NaN stays NaN.  ``tests/core/test_math.py`` holds the error bounds: 2 ulp for exp, log
+and log1p, 3 ulp for logistic and tanh.
 """
 
 import numpy as np
@@ -22,8 +23,10 @@ from skmlp.core.intrinsics import by_dtype
 from skmlp.core.jit import jit
 
 _F_ZERO, _F_HALF, _F_ONE, _F_TWO = (np.float32(c) for c in (0, 0.5, 1, 2))
+_F_INF, _F_NAN = np.float32(np.inf), np.float32(np.nan)
 _F_LOW, _F_HIGH = np.float32(-87.3), np.float32(89)
 _F_TINY = np.finfo(np.float32).tiny
+_F_ROOT_TINY = np.float32(1e-17)  # times 1e-3, Adam's factor, its square is normal
 _F_LOG2E = np.float32(1.4426950408889634)
 _F_LN2_HIGH = np.float32(0.693359375)  # so few bits that k times it is exact
 _F_LN2_LOW = np.float32(-2.12194440e-4)
@@ -49,9 +52,13 @@ _F_Q1, _F_Q2, _F_Q3, _F_Q4 = (
     )
 )
 
+_F_ROOT_HALF_BITS = np.sqrt(np.float32(0.5)).view(np.int32)
+
 _D_ZERO, _D_HALF, _D_ONE, _D_TWO = (np.float64(c) for c in (0, 0.5, 1, 2))
+_D_INF, _D_NAN = np.float64(np.inf), np.float64(np.nan)
 _D_LOW, _D_HIGH = np.float64(-708.3), np.float64(710)
 _D_TINY = np.finfo(np.float64).tiny
+_D_ROOT_TINY = np.float64(1e-152)
 _D_LOG2E = np.float64(1.4426950408889634)
 _D_LN2_HIGH = np.float64(6.93147180369123816490e-01)
 _D_LN2_LOW = np.float64(1.90821492927058770002e-10)
@@ -87,6 +94,7 @@ _D_Q1, _D_Q2, _D_Q3, _D_Q4, _D_Q5, _D_Q6, _D_Q7, _D_Q8, _D_Q9, _D_Q10 = (
         0.0808202280597176611,
     )
 )
+_D_ROOT_HALF_BITS = np.sqrt(np.float64(0.5)).view(np.int64)
 
 
 @jit(strict=True)
@@ -169,6 +177,16 @@ def _flush_double(x):
     return _D_ZERO if abs(x) < _D_TINY else x
 
 
+@jit
+def _flush_square_single(x):
+    return _F_ZERO if abs(x) < _F_ROOT_TINY else x
+
+
+@jit
+def _flush_square_double(x):
+    return _D_ZERO if abs(x) < _D_ROOT_TINY else x
+
+
 @jit(strict=True)
 def _logistic_single(x):
     return _flush_single(_F_ONE / (_F_ONE + _exp_single(-x)))
@@ -181,7 +199,7 @@ def _logistic_double(x):
 
 @jit(strict=True)
 def _log1p_single(u):
-    """2 atanh(s), s = u / (2 + u), for 0 <= u <= 1."""
+    """2 atanh(s), s = u / (2 + u), for -1/2 <= u <= 1."""
     s = u / (_F_TWO + u)
     z = s * s
     q = ((_F_Q4 * z + _F_Q3) * z + _F_Q2) * z + _F_Q1
@@ -190,7 +208,7 @@ def _log1p_single(u):
 
 @jit(strict=True)
 def _log1p_double(u):
-    """2 atanh(s), s = u / (2 + u), for 0 <= u <= 1."""
+    """2 atanh(s), s = u / (2 + u), for -1/2 <= u <= 1."""
     s = u / (_D_TWO + u)
     z = s * s
     q = ((_D_Q10 * z + _D_Q9) * z + _D_Q8) * z + _D_Q7
@@ -199,8 +217,34 @@ def _log1p_double(u):
     return _D_TWO * (s + s * z * q)
 
 
+@jit(strict=True)
+def _log_single(x):
+    """k log 2 + log m with x = 2**k m, 1/2 <= m**2 < 2; denormal x count as tiny."""
+    bits = np.float32(x).view(np.int32)
+    k = np.int32((bits - _F_ROOT_HALF_BITS) >> _F_MANTISSA)
+    m = np.int32(bits - np.int32(k << _F_MANTISSA)).view(np.float32)
+    wide_k = np.float32(k)
+    y = wide_k * _F_LN2_HIGH + (wide_k * _F_LN2_LOW + _log1p_single(m - _F_ONE))
+    edge = -_F_INF if x == _F_ZERO else (_F_NAN if x < _F_ZERO else x)
+    return y if _F_ZERO < x < _F_INF else edge
+
+
+@jit(strict=True)
+def _log_double(x):
+    """As `_log_single`."""
+    bits = np.float64(x).view(np.int64)
+    k = (bits - _D_ROOT_HALF_BITS) >> _D_MANTISSA
+    m = np.int64(bits - (k << _D_MANTISSA)).view(np.float64)
+    wide_k = np.float64(k)
+    y = wide_k * _D_LN2_HIGH + (wide_k * _D_LN2_LOW + _log1p_double(m - _D_ONE))
+    edge = -_D_INF if x == _D_ZERO else (_D_NAN if x < _D_ZERO else x)
+    return y if _D_ZERO < x < _D_INF else edge
+
+
 exp = by_dtype(_exp_single, _exp_double)
 tanh = by_dtype(_tanh_single, _tanh_double)
 logistic = by_dtype(_logistic_single, _logistic_double)
+log = by_dtype(_log_single, _log_double)
 log1p_unit = by_dtype(_log1p_single, _log1p_double)
 flush = by_dtype(_flush_single, _flush_double)
+flush_square = by_dtype(_flush_square_single, _flush_square_double)

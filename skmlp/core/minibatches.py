@@ -71,13 +71,16 @@ def n_blocks(n_rows, batch_size, block_size):
 
 @jit
 def row_weights(weight, data, rows, n_batch):
-    """weight <- each row's share of a minibatch of ``n_batch`` rows."""
-    share = weight.dtype.type(1 / n_batch)
-    if data.sample_weight.size > 0:
-        for i in range(rows.size):
-            weight[i] = data.sample_weight[rows[i]] * share
-    else:
-        weight[: rows.size] = share
+    """weight[i] <- share of row i in a minibatch of ``n_batch`` rows, per output."""
+    share, n_outputs = weight.dtype.type(1 / n_batch), data.Y.shape[1]
+    if data.sample_weight.size == 0:
+        for i in range(rows.size * n_outputs):
+            weight[i] = share
+        return
+    for i in range(rows.size):
+        row_weight = data.sample_weight[rows[i]] * share
+        for k in range(n_outputs):
+            weight[i * n_outputs + k] = row_weight
 
 
 @jit(entry=True)

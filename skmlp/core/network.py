@@ -13,11 +13,17 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.activations import activation_addresses
-from skmlp.core.inputs import input_backward, input_forward, n_dense_rows, product
-from skmlp.core.intrinsics import call, call_for_float, matrix_view, vector_view
+from skmlp.core.inputs import (
+    gather,
+    input_backward,
+    input_forward,
+    n_dense_rows,
+    product,
+)
+from skmlp.core.intrinsics import call, flat, matrix_view
 from skmlp.core.jit import jit
 from skmlp.core.layout import Layout, bias, weights
-from skmlp.core.losses import link_address, loss_address
+from skmlp.core.losses import link_address, loss_address, weigh
 
 
 class Network(NamedTuple):
@@ -68,8 +74,12 @@ class Workspace(NamedTuple):
         Where each of them begins.
     deltas : ndarray of shape (2 * stride,)
         delta_l and delta_{l-1}, in turn; stride = block_size * widest layer.
-    weight : ndarray of shape (block_size,)
-        What each row counts.
+    targets : ndarray of shape (block_size * n_outputs,)
+        Y of the block's rows.
+    losses : ndarray of shape (block_size * n_outputs,), float64
+        Each output's part of the loss.
+    weight : ndarray of shape (block_size * n_outputs,)
+        What each row counts, once per output.
     gradient : ndarray of shape (n_params,) or (0,)
         The gradient of a block that is not its minibatch's first.
     """
@@ -77,6 +87,8 @@ class Workspace(NamedTuple):
     activations: np.ndarray
     starts: np.ndarray
     deltas: np.ndarray
+    targets: np.ndarray
+    losses: np.ndarray
     weight: np.ndarray
     gradient: np.ndarray
 
@@ -87,12 +99,15 @@ def make_workspace(layout, block_size, dtype, *, sparse, training, accumulate=Fa
     if sparse:
         widths[0] = 0
     starts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64) * block_size
-    widest = int(layout.sizes[1:].max())
+    n_trained = block_size if training else 0
+    n_outputs, widest = int(layout.sizes[-1]), int(layout.sizes[1:].max())
     return Workspace(
         np.empty(int(starts[-1]), dtype),
         starts,
-        np.empty(2 * block_size * widest if training else 0, dtype),
-        np.empty(block_size if training else 0, dtype),
+        np.empty(2 * n_trained * widest, dtype),
+        np.empty(n_trained * n_outputs, dtype),
+        np.empty(n_trained * n_outputs),
+        np.empty(n_trained * n_outputs, dtype),
         np.empty(layout.n_params if accumulate else 0, dtype),
     )
 
@@ -130,13 +145,36 @@ def forward(network, params, workspace, data, rows):
 
 
 @jit
+def loss_backward(network, workspace, data, rows):
+    """Weighted sum of the block's losses; its derivative replaces A_L."""
+    last = network.layout.sizes.size - 1
+    Z = units(network, workspace, rows.size, last)
+    Y = matrix_view(workspace.targets, 0, Z.shape)
+    losses = matrix_view(workspace.losses, 0, Z.shape)
+    gather(Y, data.Y, rows)
+    call(network.head, (Z, Y, losses))
+    return weigh(Z, losses, workspace.weight)
+
+
+@jit
+def delta_product(below, delta, W):
+    """below <- delta W^T, the derivative by the activations of the layer below."""
+    if W.shape[1] > 1:
+        product(below, delta, W.T)
+        return
+    d, w = flat(delta), flat(W)
+    for i in range(d.size):  # an outer product, for which BLAS takes thrice as long
+        for j in range(w.size):
+            below[i, j] = d[i] * w[j]
+
+
+@jit
 def backward(network, params, gradient, workspace, data, rows):
     """Weighted sum of the block's losses, and its gradient, after `forward`."""
     layout, n_rows = network.layout, rows.size
     last = layout.sizes.size - 1
+    loss = loss_backward(network, workspace, data, rows)
     delta = units(network, workspace, n_rows, last)
-    weight = vector_view(workspace.weight, 0, (n_rows,))
-    loss = call_for_float(network.head, (delta, data.Y, rows, weight))
     for i in range(last, 0, -1):
         db, dW = bias(gradient, layout, i - 1), weights(gradient, layout, i - 1)
         db[:] = 0
@@ -148,6 +186,6 @@ def backward(network, params, gradient, workspace, data, rows):
         else:
             product(dW, units(network, workspace, n_rows, i - 1).T, delta)
             below = delta_below(network, workspace, n_rows, i)
-            product(below, delta, weights(params, layout, i - 1).T)
+            delta_product(below, delta, weights(params, layout, i - 1))
             delta = below
     return loss

@@ -1,8 +1,9 @@
 """Optimizers: one loop each over flat vectors.
 
-``<name>_step(params, gradient, moments, start, rate, hyper)`` moves one stretch of the
-parameters; it begins at ``start`` in the rows of ``moments``. ``hyper`` holds the
-parameters named in the table, in that order.
+``<name>_step(params, gradient, moments, start, l2, rate, hyper)`` moves one stretch of
+the parameters, which begins at ``start`` in the rows of ``moments``, along its gradient
+plus that of the penalty l2 / 2 * sum(params ** 2).  It returns the sum of squares that
+it met on the way.  ``hyper`` holds the parameters named in the table, in that order.
 
 To add one: the function and a row in ``OPTIMIZERS``.
 """
@@ -12,12 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, call, vector_view
+from skmlp.core.intrinsics import addresses, call_for_float, vector_view
 from skmlp.core.jit import jit
-from skmlp.core.math import flush
+from skmlp.core.math import flush, flush_square
 
-# A stretch of four vectors stays in the first-level cache between two passes.
-_STRETCH = 2048
+# So short that a sum of squares in the working type keeps its precision.
+_STRETCH = 8192
 
 
 @jit
@@ -26,69 +27,79 @@ def moment(moments, k, start, length):
     return vector_view(moments[k], start, (length,))
 
 
-@jit(entry=True)
-def no_step(params, gradient, moments, start, rate, hyper):
-    """Leave the gradient as the result."""
-    return
+@jit
+def penalised(params, gradient, i, l2):
+    """Parameter i, and its gradient with the penalty's.
+
+    Weights of units that are never active shrink with each step. Numbers whose square
+    is denormal count as zero, or such units would slow down every later step.
+    """
+    w = flush_square(params[i])
+    return w, flush_square(gradient[i] + l2 * w)
 
 
 @jit(entry=True)
-def sgd_step(params, gradient, moments, start, rate, hyper):
+def no_step(params, gradient, moments, start, l2, rate, hyper):
+    """Leave the penalised gradient as the result."""
+    l2, squares = params.dtype.type(l2), params.dtype.type(0)
+    for i in range(params.size):
+        gradient[i] += l2 * params[i]
+        squares += params[i] * params[i]
+    return np.float64(squares)
+
+
+@jit(entry=True)
+def sgd_step(params, gradient, moments, start, l2, rate, hyper):
     """v <- momentum v - rate g; params += v, or momentum v - rate g (Nesterov)."""
     real = params.dtype.type
     velocity = moment(moments, 0, start, params.size)
-    momentum, rate = real(hyper[0]), real(rate)
+    momentum, rate, l2, squares = real(hyper[0]), real(rate), real(l2), real(0)
     nesterov = hyper[1] != 0
     for i in range(params.size):
-        v = flush(momentum * velocity[i] - rate * gradient[i])
+        w, g = penalised(params, gradient, i, l2)
+        v = flush(momentum * velocity[i] - rate * g)
         velocity[i] = v
-        params[i] += momentum * v - rate * gradient[i] if nesterov else v
+        params[i] = w + (momentum * v - rate * g if nesterov else v)
+        squares += w * w
+    return np.float64(squares)
 
 
 @jit(entry=True)
-def adam_step(params, gradient, moments, start, rate, hyper):
+def adam_step(params, gradient, moments, start, l2, rate, hyper):
     """Kingma and Ba (2015), algorithm 1; ``rate`` holds the bias correction."""
     real = params.dtype.type
     first = moment(moments, 0, start, params.size)
     second = moment(moments, 1, start, params.size)
     beta_1, rest_1 = real(hyper[0]), real(1 - hyper[0])
     beta_2, rest_2 = real(hyper[1]), real(1 - hyper[1])
-    epsilon, rate = real(hyper[2]), real(rate)
+    epsilon, rate, l2, squares = real(hyper[2]), real(rate), real(l2), real(0)
     for i in range(params.size):
-        g = gradient[i]
+        w, g = penalised(params, gradient, i, l2)
         m = flush(beta_1 * first[i] + rest_1 * g)
         v = flush(beta_2 * second[i] + rest_2 * (g * g))
         first[i] = m
         second[i] = v
-        params[i] -= rate * m / (np.sqrt(v) + epsilon)
-
-
-@jit
-def penalise(weights, gradient, l2):
-    """gradient += l2 * weights; returns the sum of squares of the weights."""
-    l2 = weights.dtype.type(l2)
-    squares = weights.dtype.type(0)
-    for i in range(weights.size):
-        w = weights[i]
-        gradient[i] += l2 * w
+        params[i] = w - rate * m / (np.sqrt(v) + epsilon)
         squares += w * w
     return np.float64(squares)
 
 
 @jit
 def update(step, params, gradient, moments, n_weights, l2, rate, hyper):
-    """Penalty, then optimizer, stretch by stretch.
+    """One step of the optimizer, stretch by stretch; biases are not penalised.
 
     Returns the penalty l2 / 2 * sum(weights ** 2) at the parameters given.
     """
-    squares = 0.0
-    for start in range(0, params.size, _STRETCH):
-        length = min(_STRETCH, params.size - start)
+    squares, start = 0.0, 0
+    while start < params.size:
+        is_weight = start < n_weights
+        length = min(_STRETCH, (n_weights if is_weight else params.size) - start)
         p = vector_view(params, start, (length,))
         g = vector_view(gradient, start, (length,))
-        n_penalised = max(0, min(length, n_weights - start))
-        squares += penalise(vector_view(p, 0, (n_penalised,)), g, l2)
-        call(step, (p, g, moments, start, rate, hyper))
+        factor = l2 if is_weight else 0.0
+        part = call_for_float(step, (p, g, moments, start, factor, rate, hyper))
+        squares += part if is_weight else 0.0
+        start += length
     return 0.5 * l2 * squares
 
 
@@ -119,5 +130,5 @@ OPTIMIZERS = {
 
 def step_address(name, dtype):
     """Address of an optimizer's step."""
-    kinds = "vector", "vector", "matrix", "index", "scalar", "hyper"
+    kinds = "vector", "vector", "matrix", "index", "scalar", "scalar", "hyper"
     return addresses((OPTIMIZERS[name].step,), dtype, kinds)[0]

@@ -1,10 +1,9 @@
 import naive
 import numpy as np
 import pytest
-from builders import DTYPES, random_targets
+from builders import DTYPES, as_kernel, random_targets
 
-from skmlp.core.inputs import read_only
-from skmlp.core.losses import LINKS, LOSSES
+from skmlp.core.losses import LINKS, LOSSES, weigh
 
 TOLERANCE = {np.float32: 2e-6, np.float64: 1e-13}
 # Its value is averaged over outputs, its gradient is not, as in scikit-learn.
@@ -15,17 +14,12 @@ each_link = pytest.mark.parametrize("name", LINKS)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
-def evaluate(name, Z, Y, weight=None, rows=None, dtype=np.float64):
-    """(value, gradient); neither Y, rows nor weight may change."""
-    delta = np.array(Z, dtype)
-    rows = np.arange(len(delta)) if rows is None else rows
-    weight = np.ones(len(delta)) if weight is None else weight
-    weight = np.array(weight, dtype)
-    before = weight.copy()
-    Y = read_only(np.array(Y, dtype))
-    value = LOSSES[name].backward(delta, Y, read_only(np.array(rows, np.intp)), weight)
-    np.testing.assert_array_equal(weight, before)
-    return value, delta
+def evaluate(name, Z, Y, dtype=np.float64):
+    """(part of each output, derivative); Y may be scratch, but only within."""
+    Z, Y = np.array(Z, dtype), np.array(Y, dtype)
+    losses = np.full(Z.shape, -1.0)
+    LOSSES[name].backward(Z, Y, losses)
+    return losses, Z
 
 
 def draw(name, n_rows=6, n_outputs=3, seed=0):
@@ -50,58 +44,66 @@ def test_the_naive_twin_knows_every_row():
 @each_loss
 @each_dtype
 @pytest.mark.parametrize("n_outputs", [1, 2, 5])
-def test_value_and_gradient_are_those_of_the_naive_twin(name, dtype, n_outputs):
+def test_value_and_derivative_are_those_of_the_naive_twin(name, dtype, n_outputs):
     Z, Y = draw(name, n_outputs=n_outputs)
-    weight = np.linspace(0, 2, len(Z))
-    value, delta = evaluate(name, Z, Y, weight, dtype=dtype)
+    losses, delta = evaluate(name, Z, Y, dtype=dtype)
     assert delta.dtype == dtype
     row_loss, link_name = naive.LOSSES[name]
-    expected = weight @ row_loss(Z, Y, np.finfo(dtype).eps)
-    np.testing.assert_allclose(value, expected, rtol=TOLERANCE[dtype], atol=1e-12)
-    expected = weight[:, None] * (naive.LINKS[link_name](Z) - Y)
+    expected = row_loss(Z, Y, np.finfo(dtype).eps)
+    np.testing.assert_allclose(
+        losses.sum(axis=1), expected, rtol=2 * TOLERANCE[dtype], atol=TOLERANCE[dtype]
+    )
+    expected = naive.LINKS[link_name](Z) - Y
     tolerance = TOLERANCE[dtype] * max(1, np.abs(expected).max())
     np.testing.assert_allclose(delta, expected, atol=tolerance)
 
 
 @each_loss
 @pytest.mark.parametrize("n_outputs", [1, 3])
-def test_gradient_against_central_differences(name, n_outputs):
+def test_derivative_against_central_differences(name, n_outputs):
     Z, Y = draw(name, n_outputs=n_outputs, seed=1)
-    weight, h = np.linspace(0.5, 2, len(Z)), 1e-6
-    _, delta = evaluate(name, Z, Y, weight)
+    h = 1e-6
+    _, delta = evaluate(name, Z, Y)
     slope = np.empty_like(Z)
     for at in np.ndindex(Z.shape):
         up, down = Z.copy(), Z.copy()
         up[at] += h
         down[at] -= h
-        rise = evaluate(name, up, Y, weight)[0] - evaluate(name, down, Y, weight)[0]
+        rise = evaluate(name, up, Y)[0].sum() - evaluate(name, down, Y)[0].sum()
         slope[at] = rise / (2 * h)
     factor = n_outputs if name in AVERAGED else 1
     np.testing.assert_allclose(delta, factor * slope, rtol=1e-6, atol=1e-8)
 
 
+def call_weigh(Z, losses, weight):
+    return weigh(Z, losses, weight)
+
+
+@each_dtype
+def test_weights_multiply(dtype):
+    Z = np.arange(1.0, 7).reshape(3, 2).astype(dtype)
+    losses, weight = np.full((3, 2), 10.0), np.repeat([0, 2, 0.5], 2).astype(dtype)
+    assert as_kernel(call_weigh)(Z, losses, weight) == 50
+    np.testing.assert_array_equal(Z, [[0, 0], [6, 8], [2.5, 3]])
+
+
+@each_dtype
+def test_weighted_derivatives_are_never_denormal(dtype):
+    Z, weight = np.full((4, 2), np.finfo(dtype).tiny), np.full(8, 0.1, dtype)
+    as_kernel(call_weigh)(Z, np.zeros((4, 2)), weight)
+    np.testing.assert_array_equal(Z, 0)
+
+
 @each_loss
 @each_dtype
-def test_weights_multiply(name, dtype):
-    Z, Y = draw(name)
-    weight = np.array([0, 1, 2, 0.5, 0, 4])
-    value, delta = evaluate(name, Z, Y, weight, dtype=dtype)
-    alone = [evaluate(name, Z[[i]], Y[[i]], dtype=dtype) for i in range(len(Z))]
-    assert value == pytest.approx(
-        sum(w * v for w, (v, _) in zip(weight, alone)), rel=TOLERANCE[dtype]
-    )
-    for w, (_, row), weighted in zip(weight, alone, delta):
-        np.testing.assert_array_equal(weighted, dtype(w) * row[0])
-
-
-@each_loss
-def test_rows_choose_targets(name):
-    Z, Y = draw(name)
-    rows = [5, 2, 2, 0]
-    value, delta = evaluate(name, Z[:4], Y, rows=rows)
-    expected_value, expected = evaluate(name, Z[:4], Y[rows])
-    assert value == expected_value
-    np.testing.assert_array_equal(delta, expected)
+def test_rows_do_not_depend_on_each_other(name, dtype):
+    Z, Y = draw(name, n_rows=37, n_outputs=3)
+    losses, delta = evaluate(name, Z, Y, dtype=dtype)
+    for i in range(len(Z)):
+        alone, row = evaluate(name, Z[[i]], Y[[i]], dtype=dtype)
+        tolerance = TOLERANCE[dtype]
+        np.testing.assert_allclose(losses[[i]], alone, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(delta[[i]], row, rtol=tolerance, atol=tolerance)
 
 
 @each_loss
@@ -119,8 +121,8 @@ def test_perfect_predictions_cost_nothing(name, dtype):
         "logistic": [[-1e30, 1e30]],
         "softmax": [[-1e30, 1e30]],
     }[LOSSES[name].link]
-    value, delta = evaluate(name, Z, Y, dtype=dtype)
-    assert value == 0
+    losses, delta = evaluate(name, Z, Y, dtype=dtype)
+    np.testing.assert_array_equal(losses, 0)
     np.testing.assert_array_equal(delta, 0)
 
 
@@ -132,24 +134,24 @@ def test_log_losses_are_capped(name, dtype, distance):
         distance = float(np.finfo(dtype).max)
     cap = -np.log(np.finfo(dtype).eps)
     Z, Y = [[distance, -distance]], [[0.0, 1.0]]
-    value, delta = evaluate(name, Z, Y, dtype=dtype)
+    losses, delta = evaluate(name, Z, Y, dtype=dtype)
     n_wrong = 2 if name == "binary_log_loss" else 1
-    assert value == pytest.approx(n_wrong * cap, rel=1e-6)
+    assert losses.sum() == pytest.approx(n_wrong * cap, rel=1e-6)
     np.testing.assert_allclose(delta, [[1, -1]], rtol=1e-6)
 
 
 @each_dtype
 def test_squared_error_of_large_residuals_does_not_overflow(dtype):
-    value, _ = evaluate("squared_error", [[1e30]], [[-1e30]], dtype=dtype)
-    assert value == pytest.approx(2e60, rel=1e-6)
+    losses, _ = evaluate("squared_error", [[1e30]], [[-1e30]], dtype=dtype)
+    assert losses[0, 0] == pytest.approx(2e60, rel=1e-6)
 
 
 @each_dtype
 def test_poisson_of_extreme_predictions(dtype):
     assert evaluate("poisson", [[-1e4]], [[0.0]], dtype=dtype)[0] == 0
     assert evaluate("poisson", [[1e4]], [[0.0]], dtype=dtype)[0] == np.inf
-    value, _ = evaluate("poisson", [[-1e4]], [[3.0]], dtype=dtype)
-    assert value == pytest.approx(3 * (np.log(3) + 1e4) - 3, rel=1e-6)
+    losses, _ = evaluate("poisson", [[-1e4]], [[3.0]], dtype=dtype)
+    assert losses[0, 0] == pytest.approx(3 * (np.log(3) + 1e4) - 3, rel=1e-6)
 
 
 @each_loss
@@ -162,8 +164,8 @@ def test_nan_predictions_are_never_hidden(name, dtype, where, target):
     Y = np.full((1, 3), target)
     if LOSSES[name].link == "softmax":
         Y = np.eye(3)[[int(target)]]
-    value, delta = evaluate(name, Z, Y, dtype=dtype)
-    assert np.isnan(value)
+    losses, delta = evaluate(name, Z, Y, dtype=dtype)
+    assert np.isnan(losses.sum())
     assert np.isnan(delta[0, where])
 
 
@@ -206,6 +208,5 @@ def test_probabilities_sum_to_one(dtype, n_classes):
 
 @each_loss
 def test_no_rows(name):
-    value, delta = evaluate(name, np.empty((0, 2)), np.empty((0, 2)))
-    assert value == 0
-    assert delta.shape == (0, 2)
+    losses, delta = evaluate(name, np.empty((0, 2)), np.empty((0, 2)))
+    assert losses.shape == delta.shape == (0, 2)

@@ -15,6 +15,7 @@ wide = np.longdouble
 FLUSHED = {np.float32: 2.4e-38, np.float64: 4.5e-308}
 EXACT = {
     "exp": (np.exp, 2),
+    "log": (np.log, 2),
     "log1p_unit": (np.log1p, 2),
     "logistic": (lambda x: 1 / (1 + np.exp(-x)), 3),
     "tanh": (np.tanh, 3),
@@ -124,6 +125,16 @@ def test_log1p_of_the_unit_interval(dtype):
     assert ulps(actual, exact, dtype).max() <= bound
 
 
+@each_dtype
+def test_log_of_positive_numbers(dtype):
+    x = np.abs(grid(dtype))
+    x = np.concatenate([x, 1 + np.linspace(-0.6, 1.5, 40_001).astype(dtype)])
+    x = x[x >= np.finfo(dtype).tiny]
+    reference, bound = EXACT["log"]
+    actual, exact = mapped("log", x), reference(x.astype(wide))
+    assert ulps(actual, exact, dtype).max() <= bound
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_flush_removes_denormals_only(dtype):
     x = grid(dtype)
@@ -153,6 +164,11 @@ def test_nan_stays_nan_wherever_it_stands(name, dtype):
         ),
         ("logistic", [0.0, np.inf, -np.inf, 1e30, -1e30], [0.5, 1, 0, 1, 0]),
         ("tanh", [0.0, -0.0, np.inf, -np.inf, 1e30, -1e30], [0, 0, 1, -1, 1, -1]),
+        (
+            "log",
+            [1.0, 0.0, np.inf, -1.0, -np.inf],
+            [0, -np.inf, np.inf, np.nan, np.nan],
+        ),
         ("log1p_unit", [0.0], [0]),
         ("flush", [0.0, np.inf, -np.inf], [0, np.inf, -np.inf]),
     ],
