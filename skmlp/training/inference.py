@@ -5,9 +5,8 @@ import numpy as np
 from skmlp.core.inputs import read_only
 from skmlp.core.network import make_workspace, prediction_network
 from skmlp.core.predict import predict_blocks
+from skmlp.training.blocks import prediction_block_size
 
-_WORKSPACE_BYTES = 2**19
-_BLOCK_ROWS = 16, 512
 _RUN_FLOPS = 1e9
 
 
@@ -20,7 +19,7 @@ def predict(layout, params, data, *, activation, link):
     """
     sparse = data.indptr.size > 0
     n_rows = data.indptr.size - 1 if sparse else data.X.shape[0]
-    block_size = _block_size(layout, params.dtype, n_rows, sparse)
+    block_size = prediction_block_size(layout, data, n_rows)
     network = prediction_network(layout, activation, link, params.dtype)
     workspace = make_workspace(
         layout, block_size, params.dtype, sparse=sparse, training=False
@@ -32,10 +31,3 @@ def predict(layout, params, data, *, activation, link):
         part = out[start : start + per_run]
         predict_blocks(network, params, workspace, data, rows, part, block_size)
     return out
-
-
-def _block_size(layout, dtype, n_rows, sparse):
-    """As many rows as keep all activations in the second-level cache."""
-    row_bytes = int(layout.sizes[1 if sparse else 0 :].sum()) * dtype.itemsize
-    fewest, most = _BLOCK_ROWS
-    return min(max(_WORKSPACE_BYTES // row_bytes, fewest), most, n_rows)

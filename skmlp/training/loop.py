@@ -8,10 +8,9 @@ from skmlp.core.inputs import read_only
 from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
 from skmlp.core.network import make_workspace, training_network
 from skmlp.core.optimizers import step_address
+from skmlp.training.blocks import flops_per_row, training_block_size
 
 _RUN_SECONDS = 0.03  # between two looks at Ctrl-C
-_BLOCK_FLOPS = 4e9
-_BLOCK_ROWS = 64, 1024
 _UPDATE_FLOPS = 20
 _FLOPS_PER_SECOND = 5e9  # a cautious guess, until a run has been measured
 
@@ -49,9 +48,9 @@ class Epochs:
         optimizer="none",
     ):
         dtype, sparse = params.dtype, data.indptr.size > 0
-        row_flops = _flops_per_row(layout, data, sparse)
-        block_size = choose_block_size(batch_size, row_flops)
-        block_flops = row_flops * block_size + _UPDATE_FLOPS * layout.n_params
+        block_size = training_block_size(layout, data, batch_size)
+        block_flops = flops_per_row(layout, data) * block_size
+        block_flops += _UPDATE_FLOPS * layout.n_params
         self.network = training_network(layout, activation, loss, dtype)
         self.params = params
         self.gradient = np.empty_like(params)
@@ -109,23 +108,6 @@ class Epochs:
         """Keep runs short whatever the machine; lengths do not change results."""
         fitting = int(n_run * _RUN_SECONDS / max(seconds, 1e-9))
         self.blocks_per_run = max(1, min(fitting, 2 * self.blocks_per_run))
-
-
-def choose_block_size(batch_size, row_flops):
-    """Rows per pass: the minibatch, or equal parts of one that is too large."""
-    fewest, most = _BLOCK_ROWS
-    limit = min(max(int(_BLOCK_FLOPS / row_flops), fewest), most)
-    n_parts = -(-batch_size // limit)
-    return -(-batch_size // n_parts)
-
-
-def _flops_per_row(layout, data, sparse):
-    """Of a forward and a backward pass."""
-    fan_in = layout.sizes[:-1].astype(np.float64)
-    if sparse:
-        n_rows = max(data.indptr.size - 1, 1)
-        fan_in[0] = data.values.size / n_rows
-    return 6.0 * float(fan_in @ layout.sizes[1:]) + 1.0
 
 
 def shuffled(order, random_state):

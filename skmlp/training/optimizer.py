@@ -50,8 +50,8 @@ class Optimizer:
     def rates(self, n_steps):
         """Learning rates of the next ``n_steps`` steps, which count as taken."""
         if self.name == "adam":
-            correction = bias_correction(self.n_steps + 1, n_steps, *self.hyper[:2])
-            rates = self._rate * correction
+            betas = self.hyper[:2].tolist()
+            rates = self._rate * bias_correction(self.n_steps + 1, n_steps, *betas)
         else:
             rates = np.full(n_steps, self._rate)
         self.n_steps += n_steps

@@ -4,7 +4,7 @@ import pytest
 from builders import DTYPES, make_data, make_problem
 
 from skmlp.core.losses import LINKS
-from skmlp.training import inference
+from skmlp.training import blocks, inference
 from skmlp.training.inference import predict
 
 
@@ -26,7 +26,7 @@ def test_naive_twin(link, dtype, as_csr, n_rows):
 @pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
 def test_many_short_runs(monkeypatch, as_csr):
     monkeypatch.setattr(inference, "_RUN_FLOPS", 1)
-    monkeypatch.setattr(inference, "_BLOCK_ROWS", (3, 7))
+    monkeypatch.setattr(blocks, "_PREDICTION_ROWS", (3, 7))
     problem = make_problem((4, 6, 2), n_rows=40, as_csr=as_csr)
     y_pred = predict(
         problem.layout, problem.params, problem.data, activation="tanh", link="softmax"
@@ -43,17 +43,3 @@ def test_no_rows(as_csr):
         problem.layout, problem.params, data, activation="tanh", link="exp"
     )
     assert y_pred.shape == (0, 2)
-
-
-@pytest.mark.parametrize("n_rows", [1, 10, 10**6])
-@pytest.mark.parametrize("sizes", [(1, 1), (50, 100, 3), (10**6, 100, 3)])
-@pytest.mark.parametrize("sparse", [False, True])
-def test_block_size(n_rows, sizes, sparse):
-    problem = make_problem((1, 1))
-    layout = problem.layout._replace(sizes=np.array(sizes))
-    size = inference._block_size(layout, np.dtype(np.float32), n_rows, sparse)
-    fewest, most = inference._BLOCK_ROWS
-    assert min(fewest, n_rows) <= size <= min(most, n_rows)
-    if size > fewest:
-        units = sum(sizes[1:] if sparse else sizes)
-        assert size * units * 4 <= inference._WORKSPACE_BYTES

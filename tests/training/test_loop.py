@@ -2,12 +2,10 @@ import naive
 import numpy as np
 import pytest
 from builders import epochs_of, flat, make_problem, train_naively
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.utils import shuffle
 
-from skmlp.training import loop
-from skmlp.training.loop import choose_block_size, shuffled
+from skmlp.training import blocks, loop
+from skmlp.training.loop import shuffled
 from skmlp.training.optimizer import Optimizer
 
 SETTINGS = {
@@ -73,7 +71,7 @@ def test_lengths_of_runs_change_no_bit(monkeypatch, batch_size):
 
 @pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
 def test_loss_and_gradient_in_blocks(monkeypatch, as_csr):
-    monkeypatch.setattr(loop, "_BLOCK_FLOPS", 0)
+    monkeypatch.setattr(blocks, "_TRAINING_FLOPS", 0)
     problem = draw(n_rows=150, as_csr=as_csr)
     before = problem.params.copy()
     epochs = epochs_of(problem, 150)
@@ -146,21 +144,3 @@ def test_shuffled_draws_as_scikit_learn(n):
         expected = shuffle(expected, random_state=theirs)
         np.testing.assert_array_equal(order, expected)
     assert ours.randint(2**31) == theirs.randint(2**31)
-
-
-@settings(deadline=None, derandomize=True)
-@given(
-    batch_size=st.integers(1, 10**6),
-    row_flops=st.floats(1, 1e12, allow_nan=False),
-)
-def test_block_size(batch_size, row_flops):
-    block_size = choose_block_size(batch_size, row_flops)
-    fewest, most = loop._BLOCK_ROWS
-    assert isinstance(block_size, int)
-    assert 1 <= block_size <= min(batch_size, most)
-    if batch_size <= fewest:
-        assert block_size == batch_size
-    n_parts = -(-batch_size // block_size)
-    assert batch_size > (n_parts - 1) * block_size  # no empty part
-    assert block_size <= max(fewest, loop._BLOCK_FLOPS / row_flops)
-    assert block_size >= min(batch_size, fewest / 2)

@@ -1,0 +1,52 @@
+"""How many rows pass through the network at once."""
+
+import numpy as np
+
+# Up to so many multiplications OpenBLAS uses one thread and kernels without packing.
+# Just above, its threads cost more than they gain.
+_SMALL_PRODUCT = 1_000_000
+
+_TRAINING_FLOPS = 4e9
+_TRAINING_ROWS = 64, 1024
+_PREDICTION_BYTES = 2**19
+_PREDICTION_ROWS = 16, 512
+_FEWEST_IN_SMALL_PRODUCT = 32
+
+
+def flops_per_row(layout, data):
+    """Of a forward and a backward pass."""
+    fan_in = layout.sizes[:-1].astype(np.float64)
+    if data.indptr.size:
+        n_rows = max(data.indptr.size - 1, 1)
+        fan_in[0] = data.values.size / n_rows
+    return 6.0 * float(fan_in @ layout.sizes[1:]) + 1.0
+
+
+def training_block_size(layout, data, batch_size):
+    """Rows per pass: the minibatch, or equal parts of one that is too large."""
+    fewest, most = _TRAINING_ROWS
+    limit = int(_TRAINING_FLOPS / flops_per_row(layout, data))
+    n_parts = -(-batch_size // min(max(limit, fewest), most))
+    largest = batch_size * _largest_product(layout, data)
+    if n_parts == 1 and _SMALL_PRODUCT < largest <= 2 * _SMALL_PRODUCT:
+        n_parts = 2
+    return -(-batch_size // n_parts)
+
+
+def prediction_block_size(layout, data, n_rows):
+    """Rows whose activations stay in the second-level cache, in small products if
+    enough of them fit."""
+    fewest, most = _PREDICTION_ROWS
+    units = int(layout.sizes[1 if data.indptr.size else 0 :].sum())
+    fitting = _PREDICTION_BYTES // (units * data.X.dtype.itemsize)
+    small = _SMALL_PRODUCT // _largest_product(layout, data)
+    if small >= _FEWEST_IN_SMALL_PRODUCT:
+        most = min(most, small)
+    return min(max(fitting, fewest), most, n_rows)
+
+
+def _largest_product(layout, data):
+    """Multiplications per row in the largest product that goes through BLAS."""
+    first = 1 if data.indptr.size else 0
+    products = layout.sizes[first:-1] * layout.sizes[first + 1 :]
+    return int(products.max(initial=1))
