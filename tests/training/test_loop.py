@@ -1,9 +1,12 @@
+import sys
+
 import naive
 import numpy as np
 import pytest
 from builders import epochs_of, flat, make_problem, train_naively
 from sklearn.utils import shuffle
 
+from skmlp.core.jit import DISABLED
 from skmlp.training import blocks, loop
 from skmlp.training.loop import shuffled
 from skmlp.training.optimizer import Optimizer
@@ -83,6 +86,32 @@ def test_loss_and_gradient_in_blocks(monkeypatch, as_csr):
     assert loss == pytest.approx(expected, rel=1e-12)
     np.testing.assert_allclose(gradient, flat(*lists), rtol=1e-10, atol=1e-14)
     np.testing.assert_array_equal(problem.params, before)
+
+
+def calls_in_python(function, *arguments):
+    """Python and C functions that Python calls on the way."""
+    seen = []
+    previous = sys.getprofile()
+    sys.setprofile(lambda frame, event, argument: seen.append(event))
+    try:
+        function(*arguments)
+    finally:
+        sys.setprofile(previous)
+    return sum(event in ("call", "c_call") for event in seen)
+
+
+@pytest.mark.skipif(DISABLED, reason="kernels are Python then")
+def test_no_python_within_an_epoch(monkeypatch):
+    """Python's work does not depend on the number of minibatches."""
+    monkeypatch.setattr(loop, "_RUN_SECONDS", 1e9)
+    problem, counts = draw(n_rows=150), []
+    for batch_size in (1, 150):
+        epochs = epochs_of(problem, batch_size)
+        rates, moments = np.zeros(150), np.empty((0, problem.params.size))
+        arguments = np.arange(150), rates, moments, np.zeros(0)
+        epochs.run(*arguments)
+        counts.append(calls_in_python(epochs.run, *arguments))
+    assert 0 < counts[0] == counts[1]
 
 
 def test_only_the_given_rows_count():
