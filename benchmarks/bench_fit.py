@@ -5,15 +5,14 @@ import os
 import sys
 import warnings
 from importlib.util import find_spec
-from typing import NamedTuple
 
 import numba
 import numpy as np
-from common import format_seconds, interleaved, machine, seconds, table
+from common import format_seconds, interleaved, machine, table
 from peers import initial_weights, jax_fit, torch_fit
 from sklearn import neural_network
-from sklearn.datasets import make_classification, make_regression
 from sklearn.exceptions import ConvergenceWarning
+from workloads import WORKLOADS, estimator_fit, make_rows
 
 import skmlp
 from skmlp.core.inputs import product
@@ -21,84 +20,6 @@ from skmlp.core.layout import bias_views, make_layout, weight_views, weights
 from skmlp.core.network import delta_below, units
 from skmlp.estimators.gate import make_data
 from skmlp.training.loop import Epochs
-
-
-class Work(NamedTuple):
-    """One workload."""
-
-    n_rows: int
-    n_features: int
-    n_classes: int
-    hidden: tuple
-    batch_size: int
-    epochs: int
-    task: str = "classification"
-    activation: str = "relu"
-    dtype: str = "float32"
-    alpha: float = 1e-4
-    learning_rate: float = 1e-3
-
-    @property
-    def kind(self):
-        if self.task == "regression":
-            return "regression"
-        return "multiclass" if self.n_classes > 2 else "binary"
-
-    def __str__(self):
-        return (
-            f"{self.n_rows:,} x {self.n_features}, {self.n_classes} outputs,"
-            f" hidden {'-'.join(map(str, self.hidden))}, batch {self.batch_size},"
-            f" {self.epochs} epochs"
-        )
-
-
-WORKLOADS = {
-    "W1": Work(1_000, 20, 2, (100,), 200, 100),
-    "W2": Work(10_000, 20, 2, (64, 64), 32, 5),
-    "W3": Work(10_000, 30, 2, (100,), 200, 20),
-    "W4": Work(20_000, 50, 5, (256, 256), 256, 5),
-    "W5": Work(20_000, 784, 10, (256, 128), 128, 3),
-    "W6": Work(50_000, 100, 10, (512, 512, 512), 512, 2),
-}
-
-
-def make_rows(work):
-    if work.task == "regression":
-        X, y = make_regression(work.n_rows, work.n_features, random_state=0)
-        y = (y - y.mean()) / y.std()
-    else:
-        X, y = make_classification(
-            work.n_rows,
-            work.n_features,
-            n_informative=work.n_features // 2,
-            n_classes=work.n_classes,
-            random_state=0,
-        )
-    return X.astype(work.dtype), y.astype(work.dtype if y.dtype.kind == "f" else int)
-
-
-def estimator_fit(module, X, y, work):
-    """Seconds of a first, tiny fit, and the function that fits."""
-    name = "MLPRegressor" if work.task == "regression" else "MLPClassifier"
-
-    def train(X=X, y=y, epochs=work.epochs):
-        model = getattr(module, name)(
-            hidden_layer_sizes=work.hidden,
-            activation=work.activation,
-            alpha=work.alpha,
-            batch_size=min(work.batch_size, len(X)),
-            learning_rate_init=work.learning_rate,
-            max_iter=epochs,
-            n_iter_no_change=epochs + 1,
-            random_state=0,
-        )
-        return model.fit(X, y).loss_
-
-    few = np.concatenate(
-        [np.flatnonzero(y == value)[:2] for value in np.unique(y)[:20]]
-    )
-    first_seconds, _ = seconds(lambda: train(X[few], y[few], 1))
-    return train, first_seconds
 
 
 @numba.njit
@@ -221,10 +142,8 @@ def main():
     warnings.simplefilter("ignore", ConvergenceWarning)
     times, checks, descriptions, seconds_by_name = [], [], [], {}
     for name in options.workloads:
-        work = WORKLOADS[name]
+        work = WORKLOADS[name].at_most(options.max_rows, options.max_epochs)
         work = work._replace(
-            n_rows=min(work.n_rows, options.max_rows or work.n_rows),
-            epochs=min(work.epochs, options.max_epochs or work.epochs),
             n_classes=1 if options.task == "regression" else work.n_classes,
             task=options.task,
             activation=options.activation,
