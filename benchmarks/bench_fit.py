@@ -1,6 +1,5 @@
 """Training time beside scikit-learn, PyTorch, JAX and the matrix products alone."""
 
-import argparse
 import os
 import sys
 import warnings
@@ -12,7 +11,7 @@ from common import format_seconds, interleaved, machine, table
 from peers import initial_weights, jax_fit, torch_fit
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
-from workloads import WORKLOADS, estimator_fit, make_rows
+from workloads import DENSE, chosen, estimator_fit, make_rows, make_work_parser
 
 import skmlp
 from skmlp.core.inputs import product
@@ -42,12 +41,12 @@ def products_of_an_epoch(network, params, gradient, workspace, n_rows, block_siz
                 delta = below
 
 
-def products_only(X, y, sizes, work):
+def products_only(X, y, work):
     """Function that runs the matrix products of all epochs and nothing else."""
-    layout = make_layout(sizes)
+    layout = make_layout(work.sizes)
     params = np.empty(layout.n_params, work.dtype)
     views = zip(weight_views(params, layout), bias_views(params, layout))
-    for (W, b), (W_init, b_init) in zip(views, initial_weights(sizes, work.dtype)):
+    for (W, b), (W_init, b_init) in zip(views, initial_weights(work.sizes, work.dtype)):
         W[:], b[:] = W_init, b_init
     epochs = Epochs(
         layout,
@@ -80,20 +79,17 @@ def products_only(X, y, sizes, work):
 def measure(name, work, options):
     """Medians, and rows of the tables of times and of losses and compile times."""
     X, y = make_rows(work)
-    n_outputs = work.n_classes if work.kind == "multiclass" else 1
-    sizes = [work.n_features, *work.hidden, n_outputs]
     runs, compile_seconds = {}, {}
     runs["skmlp"], compile_seconds["skmlp"] = estimator_fit(skmlp, X, y, work)
-    runs["products"] = products_only(X, y, sizes, work)
+    if work.density == 1:
+        runs["products"] = products_only(X, y, work)
     if "sklearn" in options.peers:
         runs["sklearn"], _ = estimator_fit(neural_network, X, y, work)
     if "torch" in options.peers:
         for n_threads in (1, 2):
-            runs[f"torch {n_threads}"] = torch_fit(
-                X, y, sizes, work, n_threads=n_threads
-            )
+            runs[f"torch {n_threads}"] = torch_fit(X, y, work, n_threads=n_threads)
     if "jax" in options.peers:
-        runs["jax"], compile_seconds["jax"] = jax_fit(X, y, sizes, work)
+        runs["jax"], compile_seconds["jax"] = jax_fit(X, y, work)
 
     medians, losses = interleaved(runs, options.repeats)
     threads = [run for run in medians if run.startswith("torch")]
@@ -105,7 +101,8 @@ def measure(name, work, options):
     for peer in options.peers:
         ratio = medians[peer] / ours
         row.append(f"{format_seconds(medians[peer])} ({ratio:.2f}x)")
-    row.append(f"{ours / medians['products']:.2f}")
+    limit = medians.get("products")
+    row.append(f"{ours / limit:.2f}" if limit else "")
     checks = [name, f"{losses['skmlp']:.4f}"]
     checks += [f"{losses[peer]:.4f}" for peer in options.peers]
     checks += [f"{compile_seconds.get(key, 0):.2f} s" for key in ("skmlp", "jax")]
@@ -114,10 +111,8 @@ def measure(name, work, options):
 
 def parse_options():
     installed = [p for p in ("sklearn", "torch", "jax") if find_spec(p) is not None]
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workloads", default=",".join(WORKLOADS))
+    parser = make_work_parser(__doc__, DENSE, dtype="float32", repeats=5)
     parser.add_argument("--peers", default=",".join(installed))
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument(
         "--activation",
         choices=("identity", "logistic", "tanh", "relu"),
@@ -126,14 +121,9 @@ def parse_options():
     parser.add_argument(
         "--task", choices=("classification", "regression"), default="classification"
     )
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--max-rows", type=int, help="fewer rows, for a trial run")
-    parser.add_argument("--max-epochs", type=int, help="fewer epochs, for a trial run")
     parser.add_argument("--plot", metavar="SVG", help="draw bars of the times")
-    parser.add_argument("--markdown", action="store_true", help="print Markdown")
     options = parser.parse_args()
     options.peers = [peer for peer in options.peers.split(",") if peer]
-    options.workloads = options.workloads.split(",")
     return options
 
 
@@ -141,13 +131,11 @@ def main():
     options = parse_options()
     warnings.simplefilter("ignore", ConvergenceWarning)
     times, checks, descriptions, seconds_by_name = [], [], [], {}
-    for name in options.workloads:
-        work = WORKLOADS[name].at_most(options.max_rows, options.max_epochs)
+    for name, work in chosen(options).items():
         work = work._replace(
             n_classes=1 if options.task == "regression" else work.n_classes,
             task=options.task,
             activation=options.activation,
-            dtype=options.dtype,
         )
         print(f"{name}: {work}", file=sys.stderr)
         descriptions.append(f"- {name}: {work}")

@@ -1,17 +1,14 @@
 """Prediction of one and of many rows, and partial_fit of one row."""
 
-import argparse
 import sys
 import warnings
 from copy import deepcopy
 from functools import partial
 
 import numpy as np
-from common import format_seconds, interleaved, machine, table
-from sklearn import neural_network
+from common import beside, interleaved, machine, make_parser, table
 from sklearn.exceptions import ConvergenceWarning
-
-import skmlp
+from workloads import LIBRARIES
 
 N_FEATURES = 50
 CASES = [("predict", 1), ("predict", 1_000), ("predict", 100_000), ("partial_fit", 1)]
@@ -25,13 +22,10 @@ def fitted(module, X, y, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float64")
+    parser = make_parser(__doc__, repeats=21)
     parser.add_argument("--activation", default="relu")
     parser.add_argument("--hidden", type=int, nargs="+", default=[100])
     parser.add_argument("--classes", type=int, default=5)
-    parser.add_argument("--repeats", type=int, default=21)
-    parser.add_argument("--markdown", action="store_true", help="print Markdown")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
 
@@ -39,10 +33,9 @@ def main():
     n_rows = max(n for _, n in CASES)
     X = random.normal(size=(n_rows, N_FEATURES)).astype(options.dtype)
     y = random.integers(options.classes, size=n_rows)
-    modules = {"skmlp": skmlp, "scikit-learn": neural_network}
     models = {
         name: fitted(module, X[:1000], y[:1000], options)
-        for name, module in modules.items()
+        for name, module in LIBRARIES.items()
     }
     rows = []
     for method, n in CASES:
@@ -56,15 +49,7 @@ def main():
             call()
         number = max(1, 2_000 // n if method == "predict" else 500)
         medians, _ = interleaved(calls, options.repeats, number)
-        ours, theirs = medians["skmlp"], medians["scikit-learn"]
-        rows.append(
-            (
-                f"{method}, {n:,} row{'s' * (n > 1)}",
-                format_seconds(ours),
-                format_seconds(theirs),
-                f"{theirs / ours:.2f}x",
-            )
-        )
+        rows.append((f"{method}, {n:,} row{'s' * (n > 1)}", *beside(medians)))
     print(machine())
     print(
         f"{N_FEATURES} features, hidden {options.hidden}, {options.classes} classes,"

@@ -1,11 +1,17 @@
 """A grid search on the digits: processes with either library, threads with skmlp."""
 
-import argparse
 import os
 import warnings
 
 import joblib
-from common import format_seconds, interleaved, machine, seconds, table
+from common import (
+    format_seconds,
+    interleaved,
+    machine,
+    make_parser,
+    seconds,
+    table,
+)
 from sklearn import neural_network
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
@@ -40,13 +46,10 @@ def search(module, backend, options, blas_threads=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float64")
+    parser = make_parser(__doc__, repeats=3)
     parser.add_argument("--max-iter", type=int, default=50)
     parser.add_argument("--max-rows", type=int, help="fewer rows, for a trial run")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--markdown", action="store_true", help="print Markdown")
     options = parser.parse_args()
     os.environ["PYTHONWARNINGS"] = "ignore"  # for the processes of loky
 

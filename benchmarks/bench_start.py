@@ -1,13 +1,12 @@
 """Cold start, each time in a fresh process: import, first fit, warm-up command."""
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
 from statistics import median
 
-from common import format_seconds, machine, seconds, table
+from common import format_seconds, machine, make_parser, seconds, table
 
 IMPORT = """
 from time import perf_counter
@@ -72,11 +71,7 @@ def one_round(options, warm):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float64")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--markdown", action="store_true", help="print Markdown")
-    options = parser.parse_args()
+    options = make_parser(__doc__, repeats=5).parse_args()
     with tempfile.TemporaryDirectory() as warm:
         run("-m", "skmlp", "warmup", "--dtype", options.dtype, cache=warm)
         rounds = []

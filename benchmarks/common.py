@@ -1,5 +1,6 @@
 """Interleaved timing, tables, and what is needed to read a number later."""
 
+import argparse
 import os
 import platform
 import subprocess
@@ -13,6 +14,15 @@ import scipy.linalg  # noqa: F401, loads the BLAS that threadpool_info lists
 from threadpoolctl import threadpool_info
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "joblib", "torch", "jax")
+
+
+def make_parser(description, *, dtype="float64", repeats):
+    """The options of all scripts."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--dtype", choices=("float32", "float64"), default=dtype)
+    parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+    return parser
 
 
 def seconds(function, number=1):
@@ -54,6 +64,12 @@ def format_seconds(value):
     for unit, factor in (("s", 1), ("ms", 1e3), ("µs", 1e6)):
         if value * factor >= 1 or unit == "µs":
             return f"{value * factor:.3g} {unit}"
+
+
+def beside(values, cell=format_seconds):
+    """Cells of skmlp and of scikit-learn, and how many times as much that takes."""
+    ours, theirs = values["skmlp"], values["scikit-learn"]
+    return cell(ours), cell(theirs), f"{theirs / ours:.2f}x"
 
 
 def table(header, rows, *, markdown=True):

@@ -25,7 +25,7 @@ def initial_weights(sizes, dtype):
     return layers
 
 
-def torch_fit(X, y, sizes, work, *, n_threads):
+def torch_fit(X, y, work, *, n_threads):
     """A plain loop in PyTorch, with its fused Adam."""
     import torch
 
@@ -49,7 +49,7 @@ def torch_fit(X, y, sizes, work, *, n_threads):
 
     def network():
         modules = []
-        for W, b in initial_weights(sizes, work.dtype):
+        for W, b in initial_weights(work.sizes, work.dtype):
             linear = torch.nn.Linear(*W.shape, dtype=X.dtype)
             with torch.no_grad():
                 linear.weight.copy_(torch.from_numpy(W.T))
@@ -86,7 +86,7 @@ def torch_fit(X, y, sizes, work, *, n_threads):
     return train
 
 
-def jax_fit(X, y, sizes, work):
+def jax_fit(X, y, work):
     """One compiled epoch in JAX: a scan over minibatches, Adam written out.
 
     Returns the training function and the seconds that compilation took.
@@ -154,7 +154,7 @@ def jax_fit(X, y, sizes, work):
     def start():
         layers = [
             (jnp.asarray(W), jnp.asarray(b))
-            for W, b in initial_weights(sizes, work.dtype)
+            for W, b in initial_weights(work.sizes, work.dtype)
         ]
         zeros = partial(jax.tree_util.tree_map, jnp.zeros_like)
         return layers, zeros(layers), zeros(layers), jnp.zeros((), work.dtype)

@@ -1,9 +1,10 @@
-"""What is trained: shapes, rows, and estimators of either library."""
+"""What is trained: shapes, rows, options to choose, estimators of either library."""
 
 from typing import NamedTuple
 
 import numpy as np
-from common import seconds
+from common import make_parser, seconds
+from scipy import sparse
 from sklearn import neural_network
 from sklearn.datasets import make_classification, make_regression
 
@@ -26,12 +27,18 @@ class Work(NamedTuple):
     dtype: str = "float32"
     alpha: float = 1e-4
     learning_rate: float = 1e-3
+    density: float = 1.0
 
     @property
     def kind(self):
         if self.task == "regression":
             return "regression"
         return "multiclass" if self.n_classes > 2 else "binary"
+
+    @property
+    def sizes(self):
+        n_outputs = self.n_classes if self.kind == "multiclass" else 1
+        return [self.n_features, *self.hidden, n_outputs]
 
     def at_most(self, n_rows=None, epochs=None):
         """The same with fewer rows and epochs, for a trial run."""
@@ -41,8 +48,9 @@ class Work(NamedTuple):
         )
 
     def __str__(self):
+        density = "" if self.density == 1 else f" at {self.density:.2%}"
         return (
-            f"{self.n_rows:,} x {self.n_features:,}, {self.n_classes} outputs,"
+            f"{self.n_rows:,} x {self.n_features:,}{density}, {self.n_classes} outputs,"
             f" hidden {'-'.join(map(str, self.hidden))}, batch {self.batch_size},"
             f" {self.epochs} epochs"
         )
@@ -55,11 +63,38 @@ WORKLOADS = {
     "W4": Work(20_000, 50, 5, (256, 256), 256, 5),
     "W5": Work(20_000, 784, 10, (256, 128), 128, 3),
     "W6": Work(50_000, 100, 10, (512, 512, 512), 512, 2),
+    "S1": Work(20_000, 5_000, 2, (64,), 200, 3, density=0.01),
+    "S2": Work(20_000, 100_000, 2, (64,), 200, 3, density=0.0005),
 }
+DENSE = [name for name, work in WORKLOADS.items() if work.density == 1]
+
+
+def make_work_parser(description, names, **defaults):
+    """Options of the scripts that run workloads."""
+    parser = make_parser(description, **defaults)
+    parser.add_argument("--workloads", default=",".join(names))
+    parser.add_argument("--max-rows", type=int, help="fewer rows, for a trial run")
+    parser.add_argument("--max-epochs", type=int, help="fewer epochs, for a trial run")
+    return parser
+
+
+def chosen(options):
+    """Name -> workload, no larger than the options want it."""
+    return {
+        name: WORKLOADS[name]
+        ._replace(dtype=options.dtype)
+        .at_most(options.max_rows, options.max_epochs)
+        for name in options.workloads.split(",")
+    }
 
 
 def make_rows(work):
-    if work.task == "regression":
+    if work.density < 1:
+        random = np.random.default_rng(0)
+        shape = work.n_rows, work.n_features
+        X = sparse.random(*shape, work.density, "csr", random_state=random)
+        y = X @ random.normal(size=work.n_features) > 0
+    elif work.task == "regression":
         X, y = make_regression(work.n_rows, work.n_features, random_state=0)
         y = (y - y.mean()) / y.std()
     else:
