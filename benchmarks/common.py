@@ -1,11 +1,15 @@
-"""Interleaved timing, tables, and what is needed to read a number later."""
+"""Interleaved timing, memory, tables, and what is needed to read a number later."""
 
 import argparse
+import ctypes
 import os
 import platform
 import subprocess
 import sys
+import warnings
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -59,11 +63,42 @@ def interleaved(functions, repeats, number=1):
     return {name: median(values) for name, values in times.items()}, results
 
 
+def in_fresh_process(function, *arguments):
+    """What the function returns in a new interpreter."""
+    with ProcessPoolExecutor(
+        1, get_context("spawn"), warnings.simplefilter, ("ignore",)
+    ) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def peak_growth(function):
+    """Seconds of a call, and bytes by which resident memory grew at its peak.
+
+    For Linux with glibc: memory that is free is given back first, so that nothing
+    hides in it, and the kernel's record of the peak is set back to the present.
+    """
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _memory("VmRSS")
+    elapsed, _ = seconds(function)
+    return elapsed, _memory("VmHWM") - before
+
+
+def _memory(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
+
+
 def format_seconds(value):
     """Three digits, in a fitting unit."""
     for unit, factor in (("s", 1), ("ms", 1e3), ("µs", 1e6)):
         if value * factor >= 1 or unit == "µs":
             return f"{value * factor:.3g} {unit}"
+
+
+def format_bytes(value):
+    """Megabytes."""
+    return f"{value / 1e6:,.1f} MB"
 
 
 def beside(values, cell=format_seconds):
