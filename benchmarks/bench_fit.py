@@ -11,7 +11,7 @@ from common import format_seconds, interleaved, machine, table
 from peers import initial_weights, jax_fit, torch_fit
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
-from workloads import DENSE, chosen, estimator_fit, make_rows, make_work_parser
+from workloads import DEFAULT, chosen, estimator_fit, make_rows, make_work_parser
 
 import skmlp
 from skmlp.core.inputs import product
@@ -111,7 +111,7 @@ def measure(name, work, options):
 
 def parse_options():
     installed = [p for p in ("sklearn", "torch", "jax") if find_spec(p) is not None]
-    parser = make_work_parser(__doc__, DENSE, dtype="float32", repeats=5)
+    parser = make_work_parser(__doc__, DEFAULT, dtype="float32", repeats=5)
     parser.add_argument("--peers", default=",".join(installed))
     parser.add_argument(
         "--activation",

@@ -63,10 +63,12 @@ WORKLOADS = {
     "W4": Work(20_000, 50, 5, (256, 256), 256, 5),
     "W5": Work(20_000, 784, 10, (256, 128), 128, 3),
     "W6": Work(50_000, 100, 10, (512, 512, 512), 512, 2),
+    "L1": Work(10_000, 20, 2, (64, 64, 64), 200, 10),
+    "L2": Work(20_000, 50, 2, (128, 128, 128), 256, 5),
     "S1": Work(20_000, 5_000, 2, (64,), 200, 3, density=0.01),
     "S2": Work(20_000, 100_000, 2, (64,), 200, 3, density=0.0005),
 }
-DENSE = [name for name, work in WORKLOADS.items() if work.density == 1]
+DEFAULT = [name for name in WORKLOADS if name.startswith("W")]
 
 
 def make_work_parser(description, names, **defaults):
