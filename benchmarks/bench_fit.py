@@ -14,9 +14,10 @@ from sklearn.exceptions import ConvergenceWarning
 from workloads import DEFAULT, chosen, estimator_fit, make_rows, make_work_parser
 
 import skmlp
+from skmlp.core.architecture import make_architecture
 from skmlp.core.inputs import product
-from skmlp.core.layout import bias_views, make_layout, weight_views, weights
-from skmlp.core.network import delta_below, units
+from skmlp.core.layout import bias_views, weight_views, weights
+from skmlp.core.network import delta_memory, units
 from skmlp.estimators.gate import make_data
 from skmlp.training.loop import Epochs
 
@@ -36,30 +37,30 @@ def products_of_an_epoch(network, params, gradient, workspace, n_rows, block_siz
             A = units(network, workspace, n, i - 1)
             product(weights(gradient, layout, i - 1), A.T, delta)
             if i > 1:
-                below = delta_below(network, workspace, n, i)
+                below = delta_memory(workspace, i % 2, A.shape)
                 product(below, delta, weights(params, layout, i - 1).T)
                 delta = below
 
 
 def products_only(X, y, work):
     """Function that runs the matrix products of all epochs and nothing else."""
-    layout = make_layout(work.sizes)
+    architecture = make_architecture(work.sizes, work.activation)
+    layout = architecture.layout()
     params = np.empty(layout.n_params, work.dtype)
     views = zip(weight_views(params, layout), bias_views(params, layout))
     for (W, b), (W_init, b_init) in zip(views, initial_weights(work.sizes, work.dtype)):
         W[:], b[:] = W_init, b_init
     epochs = Epochs(
-        layout,
+        architecture,
         params,
         make_data(X, params.dtype, y[:, None]),
-        activation=work.activation,
         loss="squared_error",
         alpha=0.0,
         mean_weight=1.0,
         batch_size=work.batch_size,
     )
     n_inputs = epochs.block_size * work.n_features
-    epochs.workspace.activations[:n_inputs] = np.resize(X, n_inputs)
+    epochs.workspace.memory[:n_inputs] = np.resize(X, n_inputs)
 
     def run(n_epochs=work.epochs):
         for _ in range(n_epochs):

@@ -8,9 +8,9 @@ import numpy as np
 
 import skmlp
 from skmlp.core.activations import ACTIVATIONS, activation_addresses
+from skmlp.core.architecture import make_architecture
 from skmlp.core.cache import candidate_folders, enabled
 from skmlp.core.jit import DISABLED
-from skmlp.core.layout import make_layout
 from skmlp.core.losses import LINKS, LOSSES, link_address, loss_address
 from skmlp.core.minibatches import run_blocks
 from skmlp.core.optimizers import OPTIMIZERS, step_address
@@ -25,7 +25,8 @@ DTYPES = ("float32", "float64")
 def warm_up(dtype):
     """Compile whatever a network of ``dtype`` can need, or load it from the cache."""
     dtype = np.dtype(dtype)
-    activation_addresses(list(ACTIVATIONS), dtype)
+    for activation in ACTIVATIONS:
+        activation_addresses(activation, dtype)
     for loss in LOSSES:
         loss_address(loss, dtype)
     for link in LINKS:
@@ -33,26 +34,26 @@ def warm_up(dtype):
     for optimizer in OPTIMIZERS:
         step_address(optimizer, dtype)
 
-    layout = make_layout([1, 1])
+    architecture = make_architecture([1, 1])
     data = make_data(np.ones((1, 1)), dtype, np.ones((1, 1)))
     epochs = Epochs(
-        layout,
-        np.ones(layout.n_params, dtype),
+        architecture,
+        np.ones(architecture.layout().n_total, dtype),
         data,
-        activation="identity",
         loss="squared_error",
         alpha=0.0,
         mean_weight=1.0,
         batch_size=1,
     )
     epochs.loss_and_gradient(np.arange(1))
-    predict(layout, epochs.params, data, activation="identity", link="identity")
+    predict(architecture, epochs.params, data, link="identity")
 
 
 def entry_kernels():
     """All kernels that the cache keeps."""
     return [
-        *(kernel for row in ACTIVATIONS.values() for kernel in row),
+        *(row.forward for row in ACTIVATIONS.values()),
+        *(row.backward for row in ACTIVATIONS.values()),
         *(row.backward for row in LOSSES.values()),
         *LINKS.values(),
         *(row.step for row in OPTIMIZERS.values()),

@@ -7,9 +7,10 @@ import naive
 import numpy as np
 from scipy import sparse
 
+from skmlp.core.architecture import Architecture, make_architecture
 from skmlp.core.inputs import Data, read_only
 from skmlp.core.jit import DISABLED
-from skmlp.core.layout import Layout, bias_views, make_layout, weight_views
+from skmlp.core.layout import bias_views, weight_views
 from skmlp.core.losses import LOSSES
 from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
 from skmlp.core.network import make_workspace, training_network
@@ -61,16 +62,24 @@ def make_data(X, Y, weight=None, *, dtype=np.float64, as_csr=False):
 class Problem:
     """A network and data to train it on, for kernels and for the naive twin."""
 
-    layout: Layout
+    architecture: Architecture
     params: np.ndarray
     X: np.ndarray
     Y: np.ndarray
     weight: np.ndarray | None
     data: Data
-    activation: str
     loss: str
     alpha: float
     mean_weight: float
+
+    @property
+    def layout(self):
+        return self.architecture.layout()
+
+    @property
+    def activation(self):
+        """The one of all hidden layers."""
+        return (*self.architecture.activations, "identity")[0]
 
     @property
     def sparse(self):
@@ -107,10 +116,11 @@ def make_problem(
     weighted=False,
     alpha=0.0,
     seed=0,
+    **architecture,
 ):
     """Draw a problem; half of X is zero, and so is one of the weights."""
     rng = np.random.default_rng(seed)
-    layout = make_layout(sizes)
+    architecture = make_architecture(sizes, activation, **architecture)
     X = rng.standard_normal((n_rows, sizes[0])) * rng.integers(2, size=sizes[0])
     X[rng.random(X.shape) < 0.3] = 0
     Y = random_targets(rng, LOSSES[loss].link, (n_rows, sizes[-1]))
@@ -118,15 +128,16 @@ def make_problem(
     if weighted:
         weight[0] = 0
     relative = weight / weight.mean() if weighted else None
-    params = rng.uniform(-1, 1, layout.n_params).astype(dtype)
+    layout = architecture.layout()
+    params = rng.uniform(-1, 1, layout.n_total).astype(dtype)
+    params[layout.n_params :] = 1  # running means and variances
     return Problem(
-        layout,
+        architecture,
         params,
         X,
         Y,
         weight,
         make_data(X, Y, relative, dtype=dtype, as_csr=as_csr),
-        activation,
         loss,
         alpha,
         float(weight.mean()) if weighted else 1.0,
@@ -158,22 +169,25 @@ def run_epoch(
 
     Changes ``problem.params`` and ``moments``; returns (mean loss, last gradient).
     """
-    params, layout = problem.params, problem.layout
+    params, architecture = problem.params, problem.architecture
     batch_size = batch_size or len(order)
     block_size = block_size or batch_size
     workspace = make_workspace(
-        layout,
+        architecture,
         block_size,
         params.dtype,
         sparse=problem.sparse,
         training=True,
         accumulate=block_size < batch_size,
     )
-    for memory in workspace[0], workspace[2], workspace[3], workspace[4]:
-        memory[:] = np.nan  # whatever is read before it is written shows
+    for name in set(workspace._fields) - {"starts"}:
+        getattr(workspace, name)[:] = (
+            np.nan
+        )  # whatever is read before it is written shows
     if moments is None:
         moments = zero_moments(optimizer, params)
-    state = State(params, np.full_like(params, np.nan), moments, np.zeros(2))
+    gradient = np.full(architecture.layout().n_params, np.nan, params.dtype)
+    state = State(params, gradient, moments, np.zeros(2))
     n_steps = -(-len(order) // batch_size)
     recipe = Recipe(
         read_only(np.asarray(order, np.intp)),
@@ -184,8 +198,10 @@ def run_epoch(
         block_size,
         float(problem.alpha),
         problem.mean_weight,
+        0,
+        0,
     )
-    network = training_network(layout, problem.activation, problem.loss, params.dtype)
+    network = training_network(architecture, problem.loss, params.dtype)
     n_total = n_blocks(len(order), batch_size, block_size)
     edges = [0, *sorted(min(cut, n_total) for cut in cuts), n_total]
     for first, last in itertools.pairwise(edges):
@@ -202,10 +218,9 @@ def loss_and_gradient(problem, block_size=None):
 def epochs_of(problem, batch_size, optimizer="none"):
     """The training floor's view of a problem."""
     return Epochs(
-        problem.layout,
+        problem.architecture,
         problem.params,
         problem.data,
-        activation=problem.activation,
         loss=problem.loss,
         alpha=problem.alpha,
         mean_weight=problem.mean_weight,

@@ -50,6 +50,20 @@ LOSSES = {
 }
 
 
+def batch_normalized(Z, share, epsilon):
+    mean = share @ Z
+    return (Z - mean) / np.sqrt(share @ (Z - mean) ** 2 + epsilon)
+
+
+def layer_normalized(Z, share, epsilon):
+    deviation = Z - Z.mean(axis=1, keepdims=True)
+    return deviation / np.sqrt((deviation**2).mean(axis=1, keepdims=True) + epsilon)
+
+
+# name: function of products, each row's share of the weight, and epsilon
+NORMALIZATIONS = {"batch": batch_normalized, "layer": layer_normalized}
+
+
 def forward(coefs, intercepts, X, activation):
     """Pre-activations of all layers, and activations, X the first of them."""
     f, _ = ACTIVATIONS[activation]

@@ -94,22 +94,3 @@ def csr_gradient(dW, delta, data, rows):
             value, feature = data.values[at], data.indices[at]
             for j in range(dW.shape[1]):
                 dW[feature, j] += value * delta[i, j]
-
-
-@jit
-def input_forward(Z, A, W, data, rows):
-    """Z <- X[rows] W; dense rows are left in A for the way back."""
-    if is_sparse(data):
-        csr_product(Z, W, data, rows)
-    else:
-        gather(A, data.X, rows)
-        product(Z, A, W)
-
-
-@jit
-def input_backward(dW, A, delta, data, rows):
-    """dW <- X[rows].T delta."""
-    if is_sparse(data):
-        csr_gradient(dW, delta, data, rows)
-    else:
-        product(dW, A.T, delta)

@@ -31,17 +31,21 @@ def by_dtype(single, double):
     return dispatch
 
 
-def _view(ndim):
+def _view(ndim, *, borrowed=False):
     """An intrinsic for a C-contiguous view into an array, without reference count.
 
     Slicing and reshaping would take and drop a reference at each view, which costs
     both run time in small networks and a large part of the time to compile.
-    The vector outlives the view: it belongs to the caller of the entry kernel.
+    The array outlives the view: it belongs to the caller of the entry kernel.
+    A ``borrowed`` view has the type of a writable one, for kernels that are compiled
+    for no other, and must not be written to.
     """
 
     @intrinsic
     def view(typing_context, vector, start, shape):
-        result = types.Array(vector.dtype, ndim, "C", readonly=not vector.mutable)
+        result = types.Array(
+            vector.dtype, ndim, "C", readonly=not (vector.mutable or borrowed)
+        )
 
         def generate(context, builder, signature, args):
             # Only compiling needs it, and importing it takes longer than all of skmlp.
@@ -110,6 +114,7 @@ if DISABLED:
     def call(function, arguments):
         return function(*arguments)
 
+    borrowed_matrix = matrix_view
     call_for_float = call
 
     def flat(array):
@@ -117,6 +122,7 @@ if DISABLED:
 
 else:
     matrix_view = _view(2)
+    borrowed_matrix = _view(2, borrowed=True)
     vector_view = _view(1)
     call = _caller(types.none)
     call_for_float = _caller(types.float64)

@@ -1,13 +1,14 @@
 """Losses on raw predictions, with the link merged in, and the links alone.
 
-``<name>(Z, Y, losses)`` overwrites the raw predictions Z, of shape (rows, outputs),
-with the derivatives
+``<name>(Z, Y, losses, hyper)`` overwrites the raw predictions Z, of shape (rows,
+outputs), with the derivatives
 
     d loss / d Z = link(Z) - Y,
 
 which are that simple because each loss here comes with its canonical link, and fills
 ``losses``, of the same shape but float64, with each output's part of the loss. The
-targets Y may serve as scratch; weights of rows are the business of `weigh`.  As in
+targets Y may serve as scratch; weights of rows are the business of `weigh`.
+``hyper`` holds the parameters named in the table, in that order.  As in
 scikit-learn, probabilities in a log-loss are not taken below the machine epsilon,
 and the squared error, unlike its derivative, is averaged over outputs.
 
@@ -50,7 +51,7 @@ def identity_link(Z):
 
 
 @jit(entry=True)
-def squared_error(Z, Y, losses):
+def squared_error(Z, Y, losses, hyper):
     """(z - y)^2 / 2."""
     z, y, loss = flat(Z), flat(Y), flat(losses)
     half = 0.5 / Z.shape[1]
@@ -69,7 +70,7 @@ def exp_link(Z):
 
 
 @jit(entry=True)
-def poisson(Z, Y, losses):
+def poisson(Z, Y, losses, hyper):
     """y log(y / mu) - y + mu with mu = exp(z)."""
     z, y, loss = flat(Z), flat(Y), flat(losses)
     zero = Z.dtype.type(0)
@@ -88,7 +89,7 @@ def logistic_link(Z):
 
 
 @jit(entry=True)
-def binary_log_loss(Z, Y, losses):
+def binary_log_loss(Z, Y, losses, hyper):
     """-y log p - (1 - y) log(1 - p) with p = 1 / (1 + exp(-z))."""
     z, y = flat(Z), flat(Y)
     zero, one = Z.dtype.type(0), Z.dtype.type(1)
@@ -139,7 +140,7 @@ def softmax_link(Z):
 
 
 @jit(entry=True)
-def log_loss(Z, Y, losses):
+def log_loss(Z, Y, losses, hyper):
     """-sum_k y_k log p_k with p = softmax(z)."""
     z, y, eps = flat(Z), flat(Y), np.finfo(Z.dtype).eps
     softmax_link(Z)
@@ -151,10 +152,21 @@ def log_loss(Z, Y, losses):
 
 
 class Loss(NamedTuple):
-    """A row of the table: the loss, and the link that it contains."""
+    """A row of the table.
+
+    Attributes
+    ----------
+    backward : callable
+        The kernel.
+    link : str
+        The link that it contains.
+    hyper : tuple of str
+        Parameters of the estimator that it reads.
+    """
 
     backward: Callable
     link: str
+    hyper: tuple = ()
 
 
 LINKS = {
@@ -173,8 +185,13 @@ LOSSES = {
 
 def loss_address(name, dtype):
     """Address of a loss."""
-    kinds = "matrix", "matrix", "losses"
+    kinds = "matrix", "matrix", "losses", "hyper"
     return addresses((LOSSES[name].backward,), dtype, kinds)[0]
+
+
+def loss_hyper(name, values):
+    """Parameters of a loss, out of a dict."""
+    return np.array([values[key] for key in LOSSES[name].hyper], np.float64)
 
 
 def link_address(name, dtype):

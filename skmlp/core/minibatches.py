@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmlp.core.dropout import combine
 from skmlp.core.intrinsics import vector_view
 from skmlp.core.jit import jit
-from skmlp.core.network import backward, forward
+from skmlp.core.network import backward, forward, gather_input
 from skmlp.core.optimizers import update
 
 
@@ -19,7 +20,8 @@ class State(NamedTuple):
 
     Attributes
     ----------
-    params, gradient : ndarray of shape (n_params,)
+    params : ndarray of shape (n_total,)
+    gradient : ndarray of shape (n_params,)
     moments : ndarray of shape (n_moments, n_params)
         The optimizer's memory.
     loss : ndarray of shape (2,), float64
@@ -51,6 +53,8 @@ class Recipe(NamedTuple):
         Strength of the L2 penalty, which is divided by the minibatch's weight.
     mean_weight : float
         Mean of the sample weights over all training rows.
+    seed, n_steps_before : int
+        What the masks of dropout follow from, beside the place in the epoch.
     """
 
     rows: np.ndarray
@@ -61,6 +65,8 @@ class Recipe(NamedTuple):
     block_size: int
     alpha: float
     mean_weight: float
+    seed: int
+    n_steps_before: int
 
 
 def n_blocks(n_rows, batch_size, block_size):
@@ -70,9 +76,9 @@ def n_blocks(n_rows, batch_size, block_size):
 
 
 @jit
-def row_weights(weight, data, rows, n_batch):
+def row_weights(weight, n_outputs, data, rows, n_batch):
     """weight[i] <- share of row i in a minibatch of ``n_batch`` rows, per output."""
-    share, n_outputs = weight.dtype.type(1 / n_batch), data.Y.shape[1]
+    share = weight.dtype.type(1 / n_batch)
     if data.sample_weight.size == 0:
         for i in range(rows.size * n_outputs):
             weight[i] = share
@@ -87,6 +93,9 @@ def row_weights(weight, data, rows, n_batch):
 def run_blocks(network, state, workspace, data, recipe, first, last):
     """Run blocks ``first`` to ``last - 1`` of an epoch."""
     n_rows, batch_size = recipe.rows.size, recipe.batch_size
+    layout = network.layout
+    n_outputs = layout.sizes[layout.sizes.size - 1]
+    params = vector_view(state.params, 0, (layout.n_params,))
     blocks_per_step = -(-batch_size // recipe.block_size)
     for block in range(first, last):
         step, part = divmod(block, blocks_per_step)
@@ -97,10 +106,15 @@ def run_blocks(network, state, workspace, data, recipe, first, last):
         rows = vector_view(recipe.rows, start, (stop - start,))
         n_batch = batch_stop - batch_start
 
-        row_weights(workspace.weight, data, rows, n_batch)
-        forward(network, state.params, workspace, data, rows)
+        row_weights(workspace.weight, n_outputs, data, rows, n_batch)
+        key, offset = (
+            combine(recipe.seed, recipe.n_steps_before + step),
+            start - batch_start,
+        )
+        A = gather_input(network, workspace, data, rows, key, offset)
+        forward(network, state.params, workspace, A, data, rows, key, offset)
         gradient = state.gradient if part == 0 else workspace.gradient
-        loss = backward(network, state.params, gradient, workspace, data, rows)
+        loss = backward(network, params, gradient, workspace, data, rows, key, offset)
         if part == 0:
             state.loss[1] = loss
         else:
@@ -110,10 +124,10 @@ def run_blocks(network, state, workspace, data, recipe, first, last):
         if stop == batch_stop:
             state.loss[1] += update(
                 recipe.step,
-                state.params,
+                params,
                 state.gradient,
                 state.moments,
-                network.layout.n_weights,
+                layout.n_weights,
                 recipe.alpha / (n_batch * recipe.mean_weight),
                 recipe.rates[step],
                 recipe.hyper,

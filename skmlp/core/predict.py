@@ -1,17 +1,26 @@
 """The entry kernel of inference: forward in blocks of rows that stay in cache."""
 
-from skmlp.core.intrinsics import call, vector_view
+from skmlp.core.inputs import n_dense_rows
+from skmlp.core.intrinsics import borrowed_matrix, call, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.network import forward
 
 
+@jit
+def consecutive_rows(data, rows):
+    """X[rows] as it lies there; without rows if they are sparse."""
+    n_rows, n_features = n_dense_rows(data, rows), data.X.shape[1]
+    return borrowed_matrix(data.X, rows[0] * n_features, (n_rows, n_features))
+
+
 @jit(entry=True)
 def predict_blocks(network, params, workspace, data, rows, out, block_size):
-    """out[i] <- link(raw prediction) for each of ``rows``."""
+    """out[i] <- link(raw prediction) for each of ``rows``, which are consecutive."""
     for start in range(0, rows.size, block_size):
         n_rows = min(block_size, rows.size - start)
         block = vector_view(rows, start, (n_rows,))
-        Z = forward(network, params, workspace, data, block)
+        A = consecutive_rows(data, block)
+        Z = forward(network, params, workspace, A, data, block, 0, 0)
         call(network.head, (Z,))
         for i in range(n_rows):
             for k in range(Z.shape[1]):

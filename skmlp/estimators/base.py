@@ -5,14 +5,22 @@ from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmlp.core.activations import ACTIVATIONS
-from skmlp.core.layout import bias_views, make_layout, weight_views
+from skmlp.core.architecture import make_architecture
+from skmlp.core.layout import bias_views, start_normalization, weight_views
 from skmlp.core.losses import LOSSES
+from skmlp.core.normalization import NORMALIZATIONS
 from skmlp.estimators.gate import (
     check_range,
     check_sample_weight,
@@ -29,6 +37,7 @@ from skmlp.training.inference import predict
 _RESUMED = (
     "_optimizer",
     "_order",
+    "_mask_seed",
     "_split_state",
     "t_",
     "loss_curve_",
@@ -44,7 +53,12 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
             "array-like",
             Interval(Integral, 1, None, closed="left"),
         ],
-        "activation": [StrOptions(set(ACTIVATIONS))],
+        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
+        "normalization": [StrOptions(set(NORMALIZATIONS)), list, tuple, None],
+        "norm_momentum": [Interval(Real, 0, 1, closed="right")],
+        "norm_epsilon": [Interval(Real, 0, None, closed="neither")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [
@@ -74,58 +88,10 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         "max_fun": [Interval(Integral, 1, None, closed="left")],
     }
 
-    @abstractmethod
-    def __init__(
-        self,
-        hidden_layer_sizes,
-        activation,
-        solver,
-        alpha,
-        batch_size,
-        learning_rate,
-        learning_rate_init,
-        power_t,
-        max_iter,
-        loss,
-        shuffle,
-        random_state,
-        tol,
-        verbose,
-        warm_start,
-        momentum,
-        nesterovs_momentum,
-        early_stopping,
-        validation_fraction,
-        beta_1,
-        beta_2,
-        epsilon,
-        n_iter_no_change,
-        max_fun,
-    ):
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
+    def _store_parameters(self, arguments):
+        """What each ``__init__`` does with its ``locals()``: keep them as they are."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
@@ -160,15 +126,21 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         hidden_layer_sizes = self._hidden_layer_sizes()
         stochastic = self.solver in STOCHASTIC_SOLVERS
         resume = self._has_parameters() and (self.warm_start or incremental)
+        self._check_combinations()
         with self._unchanged_on_error():
             X, Y, weight = self._validate_fit(X, y, sample_weight, incremental, resume)
             sizes = [X.shape[1], *hidden_layer_sizes, Y.shape[1]]
+            architecture = self._make_architecture(sizes)
             if not (incremental and hasattr(self, "_random_state")):
                 self._random_state = check_random_state(self.random_state)
+            if sparse.issparse(X) and self.input_dropout:
+                raise ValueError(
+                    "input_dropout needs dense X: pass X.toarray(), or input_dropout=0."
+                )
             if resume:
-                self._check_same_network(sizes)
+                self._resume(architecture)
             else:
-                self._initialize(sizes, X.dtype)
+                self._initialize(architecture, X.dtype)
             self._describe_network()
             self._prepare_curves(incremental)
             dtype = self._params.dtype if stochastic else np.float64
@@ -178,6 +150,23 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         else:
             self._fit_lbfgs(training, resume)
         return self
+
+    def _check_combinations(self):
+        """Refuse what makes no sense together."""
+        if self.solver != "lbfgs":
+            return
+        if np.any(self.dropout) or self.input_dropout:
+            raise ValueError(
+                "Dropout draws another network in each evaluation, while"
+                " solver='lbfgs' needs the same loss again: choose a stochastic solver,"
+                " or dropout=0 and input_dropout=0."
+            )
+        if "batch" in np.atleast_1d(np.asarray(self.normalization, object)):
+            raise ValueError(
+                "Running statistics of normalization='batch' follow the weights of"
+                " minibatches, which solver='lbfgs' does not have: choose a stochastic"
+                " solver, or normalization='layer'."
+            )
 
     def _hidden_layer_sizes(self):
         sizes = self.hidden_layer_sizes
@@ -236,30 +225,72 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
     def _encode(self, y, dtype, incremental):
         """Targets as an array of shape (n_samples, n_outputs)."""
 
-    def _check_same_network(self, sizes):
-        fitted = self._layout.sizes.tolist()
-        if sizes != fitted:
+    def _make_architecture(self, sizes):
+        n_hidden = len(sizes) - 2
+        for name in ("activation", "normalization", "dropout"):
+            self._check_for_each(name, n_hidden)
+        return make_architecture(
+            sizes,
+            self.activation,
+            normalization=self.normalization,
+            dropout=self.dropout,
+            input_dropout=self.input_dropout,
+            norm_momentum=self.norm_momentum,
+            norm_epsilon=self.norm_epsilon,
+        )
+
+    def _check_for_each(self, name, n_hidden):
+        """A parameter given per hidden layer: as many items, each of them allowed."""
+        values = getattr(self, name)
+        if not isinstance(values, (list, tuple)):
+            return
+        if len(values) != n_hidden:
             raise ValueError(
-                f"The network has layers of {fitted} units, but hidden_layer_sizes and"
-                f" the data now ask for {sizes}. Training can only go on in the same"
+                f"{name} must be given once or for each of the {n_hidden} hidden"
+                f" layers, got {len(values)} items."
+            )
+        constraints = {name: self._parameter_constraints[name][:1]}
+        for value in values:
+            if value is not None or name != "normalization":
+                validate_parameter_constraints(
+                    constraints, {name: value}, type(self).__name__
+                )
+
+    def _resume(self, architecture):
+        """Train on in the same network, whose activations may change."""
+        fitted = self._architecture
+        if architecture.sizes != fitted.sizes:
+            raise ValueError(
+                f"The network has layers of {list(fitted.sizes)} units, but"
+                f" hidden_layer_sizes and the data now ask for"
+                f" {list(architecture.sizes)}. Training can only go on in the same"
                 " network: call fit with warm_start=False to start anew."
             )
+        if not architecture.has_parameters_of(fitted):
+            raise ValueError(
+                "activation and normalization now ask for other parameters than the"
+                " network has. Training can only go on in the same network: call fit"
+                " with warm_start=False to start anew."
+            )
+        self._architecture = architecture
 
-    def _initialize(self, sizes, dtype):
+    def _initialize(self, architecture, dtype):
         """Glorot and Bengio's (2010) uniform weights, drawn in scikit-learn's order."""
-        factor = 2.0 if self.activation == "logistic" else 6.0
-        layout = make_layout(sizes)
-        params = np.empty(layout.n_params, dtype)
-        for W, b in zip(weight_views(params, layout), bias_views(params, layout)):
+        names = (*architecture.activations, *(architecture.activations[-1:]))
+        layout = architecture.layout()
+        params = np.empty(layout.n_total, dtype)
+        views = weight_views(params, layout), bias_views(params, layout)
+        for W, b, name in zip(*views, names or (self.activation,)):
+            factor = 2.0 if name == "logistic" else 6.0
             bound = np.sqrt(factor / (W.shape[0] + W.shape[1]))
             W[:] = self._random_state.uniform(-bound, bound, W.shape)
             b[:] = self._random_state.uniform(-bound, bound, b.shape)
-        self._set_parameters(params, layout)
+        start_normalization(params, layout)
+        self._set_parameters(params, architecture)
         for name in _RESUMED:
             vars(self).pop(name, None)
 
     def _describe_network(self):
-        self._network_activation = self.activation
         self.n_layers_ = len(self._layout.sizes)
         self.n_outputs_ = int(self._layout.sizes[-1])
         self.out_activation_ = LOSSES[self._core_loss()].link
@@ -316,10 +347,9 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
 
     def _forward(self, params, data, link=None):
         return predict(
-            self._layout,
+            self._architecture,
             params,
             data,
-            activation=self._network_activation,
             link=self.out_activation_ if link is None else link,
         )
 

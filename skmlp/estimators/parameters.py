@@ -9,14 +9,19 @@ from operator import is_
 
 import numpy as np
 
-from skmlp.core.layout import bias_views, make_layout, weight_views
+from skmlp.core.architecture import make_architecture
+from skmlp.core.layout import bias_views, weight_views
 from skmlp.estimators.gate import make_data, relative_weights
 from skmlp.training.loop import Epochs
 from skmlp.training.optimizer import writable
 
 
 class FlatParameters:
-    """Owner of the flat vector ``_params`` and its ``_layout``."""
+    """Owner of the flat vector ``_params`` and of the ``_architecture`` behind it."""
+
+    @property
+    def _layout(self):
+        return self._architecture.layout()
 
     @property
     def coefs_(self):
@@ -51,9 +56,9 @@ class FlatParameters:
     def _has_parameters(self):
         return "_params" in self.__dict__ or "_shown" in self.__dict__
 
-    def _set_parameters(self, params, layout):
+    def _set_parameters(self, params, architecture):
         """Own a new vector; lists shown before no longer matter."""
-        self._params, self._layout = params, layout
+        self._params, self._architecture = params, architecture
         self.__dict__.pop("_shown", None)
 
     def _take_over_edits(self, dtype=None):
@@ -85,11 +90,13 @@ class FlatParameters:
         coefs = [np.asarray(c) for c in coefs]
         if not coefs or any(c.ndim != 2 for c in coefs):
             raise ValueError("coefs_ must hold at least one array, all of them 2D.")
-        layout = make_layout([len(coefs[0])] + [c.shape[1] for c in coefs])
-        params = np.empty(layout.n_params, dtype)
+        sizes = [len(coefs[0])] + [c.shape[1] for c in coefs]
+        architecture = make_architecture(sizes, self.activation)
+        layout = architecture.layout()
+        params = np.empty(layout.n_total, dtype)
         _assign(weight_views(params, layout), coefs, "coefs_")
         _assign(bias_views(params, layout), intercepts, "intercepts_")
-        self._set_parameters(params, layout)
+        self._set_parameters(params, architecture)
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight, *buffers):
         """Loss and gradient at a flat vector: scikit-learn's private name for it,
@@ -97,10 +104,9 @@ class FlatParameters:
         weight, mean_weight = relative_weights(sample_weight)
         params = np.array(packed_coef_inter, dtype=np.float64)
         epochs = Epochs(
-            self._layout,
+            self._architecture,
             params,
             make_data(X, params.dtype, y, weight),
-            activation=self.activation,
             loss=self._core_loss(),
             alpha=self.alpha,
             mean_weight=mean_weight,
@@ -120,7 +126,6 @@ class FlatParameters:
         super().__setstate__(state)
         if "_params" in state:
             self._params = writable(self._params)
-            self._layout = make_layout(np.array(self._layout.sizes))
 
 
 def _assign(targets, arrays, name):

@@ -23,8 +23,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ``exp`` of the raw prediction and needs targets ``y >= 0``.
     hidden_layer_sizes : array-like of int or int, default=(100,)
         Units of each hidden layer; an empty sequence gives a linear model.
-    activation : {'identity', 'logistic', 'tanh', 'relu'}, default='relu'
-        Activation of the hidden layers: x, 1 / (1 + exp(-x)), tanh(x) or max(0, x).
+    activation : {'identity', 'logistic', 'tanh', 'relu'} or a sequence of them, \
+            default='relu'
+        Activation of the hidden layers, or of each of them: x, 1 / (1 + exp(-x)),
+        tanh(x) or max(0, x).
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
         'adam' [2]_ and 'sgd' (with momentum) take a step per minibatch; 'lbfgs' [3]_
         is a quasi-Newton method on all rows at once, often the best choice for a few
@@ -76,6 +78,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         training loss, or in the validation score with `early_stopping`.
     max_fun : int, default=15000
         Most evaluations of the loss by 'lbfgs'.
+    normalization : {'batch', 'layer'} or None, or a sequence of them, default=None
+        Normalisation between the affine part and the activation of the hidden layers,
+        or of each of them: over the rows of the minibatch [4]_ or over the units of a
+        row [5]_. Prediction uses running averages of the batch statistics; so does
+        training where a minibatch has one row. The layer's intercepts are the shift.
+    norm_momentum : float, default=0.1
+        Weight of a minibatch in the running averages, in (0, 1].
+    norm_epsilon : float, default=1e-5
+        Added to variances.
+    dropout : float or a sequence of them, default=0.0
+        Share of units of the hidden layers, or of each of them, that are set to zero
+        at random in each training step [6]_; the others are divided by 1 - dropout.
+        Prediction uses all units.
+    input_dropout : float, default=0.0
+        The same for the features of dense X.
 
     Attributes
     ----------
@@ -129,6 +146,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
        ICLR 2015, :arxiv:`1412.6980`.
     .. [3] D. C. Liu and J. Nocedal, "On the limited memory BFGS method for large
        scale optimization", Mathematical Programming 45, 1989.
+    .. [4] S. Ioffe and C. Szegedy, "Batch normalization: accelerating deep network
+       training by reducing internal covariate shift", ICML 2015.
+    .. [5] J. L. Ba, J. R. Kiros and G. E. Hinton, "Layer normalization", 2016,
+       :arxiv:`1607.06450`.
+    .. [6] N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
+       overfitting", JMLR 15, 2014.
 
     Examples
     --------
@@ -176,33 +199,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         epsilon=1e-8,
         n_iter_no_change=10,
         max_fun=15000,
+        normalization=None,
+        norm_momentum=0.1,
+        norm_epsilon=1e-5,
+        dropout=0.0,
+        input_dropout=0.0,
     ):
-        super().__init__(
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            loss=loss,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-        )
+        self._store_parameters(locals())
 
     @available_if(lambda est: est._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)

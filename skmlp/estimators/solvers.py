@@ -9,7 +9,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.training.lbfgs import minimise
-from skmlp.training.loop import Epochs, shuffled
+from skmlp.training.loop import Epochs
 from skmlp.training.optimizer import Optimizer
 from skmlp.training.stopping import Checkpoint, Patience, all_finite
 
@@ -25,16 +25,24 @@ class Solvers:
 
     def _epochs(self, params, training, optimizer, batch_size):
         return Epochs(
-            self._layout,
+            self._architecture,
             params,
             training.data,
-            activation=self.activation,
             loss=self._core_loss(),
             alpha=self.alpha,
             mean_weight=training.mean_weight,
             batch_size=batch_size,
             optimizer=optimizer,
+            seed=self._seed_of_masks(),
         )
+
+    def _seed_of_masks(self):
+        """Drawn once for each network, and only if it has dropout."""
+        if not any(self._architecture.dropouts):
+            return 0
+        if "_mask_seed" not in vars(self):
+            self._mask_seed = int(self._random_state.randint(2**31))
+        return self._mask_seed
 
     def _fit_stochastic(self, training, resume, incremental):
         optimizer = self._prepare_optimizer(incremental)
@@ -45,8 +53,11 @@ class Solvers:
         n_epochs = 1 if incremental else self.max_iter
         try:
             for order in self._orders(training.rows, n_epochs, incremental):
+                n_steps = optimizer.n_steps
                 rates = optimizer.rates(epochs.n_steps(order))
-                loss = epochs.run(order, rates, optimizer.moments, optimizer.hyper)
+                loss = epochs.run(
+                    order, rates, optimizer.moments, optimizer.hyper, n_steps
+                )
                 self.t_ += order.size
                 value = self._record(loss, self._params, training.validation)
                 if not (np.isfinite(value) and all_finite(self._params)):
@@ -69,19 +80,19 @@ class Solvers:
         self._report(outcome, optimizer)
 
     def _orders(self, rows, n_epochs, incremental):
-        """The order of rows in each epoch.
+        """``rows`` in the order of each epoch, shuffled in place.
 
-        partial_fit goes on permuting where the previous call on as many rows left
+        partial_fit goes on shuffling where the previous call on as many rows left
         off, so that n calls are n epochs of fit.
         """
-        order = getattr(self, "_order", None) if incremental else None
-        if order is None or order.size != rows.size:
-            order = rows
+        previous = getattr(self, "_order", None) if incremental else None
+        if previous is not None and previous.size == rows.size:
+            rows[:] = previous
         for _ in range(n_epochs):
             if self.shuffle:
-                order = shuffled(order, self._random_state)
-            self._order = order if incremental else None
-            yield order
+                self._random_state.shuffle(rows)
+            self._order = rows if incremental else None
+            yield rows
 
     def _report(self, outcome, optimizer):
         if outcome == "max_iter":
@@ -106,9 +117,8 @@ class Solvers:
     def _prepare_optimizer(self, incremental):
         previous = getattr(self, "_optimizer", None)
         if not incremental or previous is None or previous.name != self.solver:
-            self._optimizer = Optimizer(
-                self.solver, self._params.size, self._params.dtype
-            )
+            n_params = self._layout.n_params
+            self._optimizer = Optimizer(self.solver, n_params, self._params.dtype)
         self._optimizer.configure(
             learning_rate=self.learning_rate,
             learning_rate_init=self.learning_rate_init,

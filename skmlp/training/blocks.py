@@ -19,11 +19,14 @@ def flops_per_row(layout, data):
     if data.indptr.size:
         n_rows = max(data.indptr.size - 1, 1)
         fan_in[0] = data.values.size / n_rows
-    return 6.0 * float(fan_in @ layout.sizes[1:]) + 1.0
+    return 6.0 * float(fan_in @ layout.widths) + 1.0
 
 
-def training_block_size(layout, data, batch_size):
+def training_block_size(architecture, data, batch_size):
     """Rows per pass: the minibatch, or equal parts of one that is too large."""
+    if architecture.needs_whole_batch():
+        return batch_size
+    layout = architecture.layout()
     fewest, most = _TRAINING_ROWS
     limit = int(_TRAINING_FLOPS / flops_per_row(layout, data))
     n_parts = -(-batch_size // min(max(limit, fewest), most))
@@ -48,5 +51,5 @@ def prediction_block_size(layout, data, n_rows):
 def _largest_product(layout, data):
     """Multiplications per row in the largest product that goes through BLAS."""
     first = 1 if data.indptr.size else 0
-    products = layout.sizes[first:-1] * layout.sizes[first + 1 :]
+    products = layout.sizes[first:-1] * layout.widths[first:]
     return int(products.max(initial=1))

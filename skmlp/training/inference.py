@@ -10,19 +10,20 @@ from skmlp.training.blocks import prediction_block_size
 _RUN_FLOPS = 1e9
 
 
-def predict(layout, params, data, *, activation, link):
+def predict(architecture, params, data, *, link):
     """link(raw prediction) of all rows of ``data``.
 
     Returns
     -------
     ndarray of shape (n_rows, n_outputs), of the dtype of ``params``
     """
+    layout = architecture.layout()
     sparse = data.indptr.size > 0
     n_rows = data.indptr.size - 1 if sparse else data.X.shape[0]
     block_size = prediction_block_size(layout, data, n_rows)
-    network = prediction_network(layout, activation, link, params.dtype)
+    network = prediction_network(architecture, link, params.dtype)
     workspace = make_workspace(
-        layout, block_size, params.dtype, sparse=sparse, training=False
+        architecture, block_size, params.dtype, sparse=sparse, training=False
     )
     out = np.empty((n_rows, int(layout.sizes[-1])), params.dtype)
     per_run = max(int(_RUN_FLOPS / (2 * layout.n_weights)), block_size)

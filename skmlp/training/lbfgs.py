@@ -23,7 +23,7 @@ def minimise(epochs, rows, *, max_iter, max_fun, tol, on_iteration):
     scipy.optimize.OptimizeResult
         Its ``status`` is 0 also when ``on_iteration`` ended it.
     """
-    params = epochs.params
+    params = epochs.params[: epochs.gradient.size]  # without buffers
 
     def loss_and_gradient(x):
         params[:] = x

@@ -20,11 +20,13 @@ class Epochs:
 
     Parameters
     ----------
-    layout : Layout
-    params : ndarray of shape (n_params,)
-        Trained in place.
+    architecture : Architecture
+    params : ndarray of shape (n_total,)
+        Trained in place, buffers included.
     data : Data
-    activation, loss : str
+    loss : str
+    loss_hyper : dict, default=None
+        Parameters of the loss.
     alpha : float
         Strength of the L2 penalty.
     mean_weight : float
@@ -32,31 +34,35 @@ class Epochs:
     batch_size : int
     optimizer : str, default="none"
         Row of the optimizer table; "none" computes gradients only.
+    seed : int, default=0
+        Of the masks of dropout.
     """
 
     def __init__(
         self,
-        layout,
+        architecture,
         params,
         data,
         *,
-        activation,
         loss,
+        loss_hyper=None,
         alpha,
         mean_weight,
         batch_size,
         optimizer="none",
+        seed=0,
     ):
         dtype, sparse = params.dtype, data.indptr.size > 0
-        block_size = training_block_size(layout, data, batch_size)
+        layout = architecture.layout()
+        block_size = training_block_size(architecture, data, batch_size)
         block_flops = flops_per_row(layout, data) * block_size
         block_flops += _UPDATE_FLOPS * layout.n_params
-        self.network = training_network(layout, activation, loss, dtype)
+        self.network = training_network(architecture, loss, dtype, loss_hyper)
         self.params = params
-        self.gradient = np.empty_like(params)
+        self.gradient = np.empty(layout.n_params, dtype)
         self.data = data
         self.workspace = make_workspace(
-            layout,
+            architecture,
             block_size,
             dtype,
             sparse=sparse,
@@ -66,6 +72,7 @@ class Epochs:
         self.batch_size, self.block_size = batch_size, block_size
         self.alpha, self.mean_weight = float(alpha), float(mean_weight)
         self.step = step_address(optimizer, dtype)
+        self.seed = seed
         self.blocks_per_run = max(
             1, int(_RUN_SECONDS * _FLOPS_PER_SECOND / block_flops)
         )
@@ -74,7 +81,7 @@ class Epochs:
         """Optimizer steps of an epoch over ``rows``."""
         return -(-rows.size // self.batch_size)
 
-    def run(self, rows, rates, moments, hyper):
+    def run(self, rows, rates, moments, hyper, n_steps_before=0):
         """One epoch over ``rows`` in this order; returns the mean loss."""
         state = State(self.params, self.gradient, moments, np.zeros(2))
         recipe = Recipe(
@@ -86,6 +93,8 @@ class Epochs:
             self.block_size,
             self.alpha,
             self.mean_weight,
+            self.seed,
+            n_steps_before,
         )
         first, n_total = 0, n_blocks(rows.size, self.batch_size, self.block_size)
         while first < n_total and np.isfinite(state.loss[0]):
@@ -100,7 +109,7 @@ class Epochs:
 
     def loss_and_gradient(self, rows):
         """Mean loss, penalty included, and its gradient, as one full batch."""
-        moments = np.empty((0, self.params.size), self.params.dtype)
+        moments = np.empty((0, self.gradient.size), self.params.dtype)
         loss = self.run(rows, np.zeros(self.n_steps(rows)), moments, np.zeros(0))
         return loss, self.gradient
 
@@ -108,10 +117,3 @@ class Epochs:
         """Keep runs short whatever the machine; lengths do not change results."""
         fitting = int(n_run * _RUN_SECONDS / max(seconds, 1e-9))
         self.blocks_per_run = max(1, min(fitting, 2 * self.blocks_per_run))
-
-
-def shuffled(order, random_state):
-    """A permutation of ``order``, drawn as `sklearn.utils.shuffle` draws it."""
-    permutation = np.arange(order.size)
-    random_state.shuffle(permutation)
-    return order[permutation]

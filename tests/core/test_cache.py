@@ -211,7 +211,7 @@ def fresh_kernel_hits(dtype=np.float64):
     kernel = jit(entry=True)(relu_forward.py_func)
     Z = np.array([[-3, 2]], dtype)
     with numba.core.event.install_recorder("numba:compile") as recorder:
-        kernel(Z, np.ones(2, dtype))
+        kernel(Z, Z, np.ones(2, dtype))
     np.testing.assert_array_equal(Z, [[0, 3]])
     hit = sum(kernel.stats.cache_hits.values()) == 1
     assert hit == (len(recorder.buffer) == 0)
@@ -284,10 +284,10 @@ sys.modules["skmlp"] = package
 import numba, numpy as np
 from skmlp.core.activations import ACTIVATIONS, activation_addresses
 with numba.core.event.install_recorder("numba:compile") as recorder:
-    activation_addresses(["logistic"], np.float64)
+    activation_addresses("logistic", np.float64)
     kernel = ACTIVATIONS["logistic"].forward
     Z = np.zeros((1, 1))
-    kernel(Z, np.zeros(1))
+    kernel(Z, Z, np.zeros(1))
 print(sum(event.is_start for _, event in recorder.buffer) > 0, Z[0, 0])
 """
 

@@ -178,7 +178,8 @@ def test_two_specialisations_at_most():
     kernels = [predict_blocks, *LINKS.values()]
     kernels += [row.backward for row in LOSSES.values()]
     kernels += [row.step for row in OPTIMIZERS.values()]
-    kernels += [kernel for row in ACTIVATIONS.values() for kernel in row]
+    kernels += [row.forward for row in ACTIVATIONS.values()]
+    kernels += [row.backward for row in ACTIVATIONS.values()]
     assert max(len(kernel.overloads) for kernel in kernels) <= 2
 
 
@@ -195,14 +196,16 @@ for name in losses.LOSSES:
     losses.loss_address(name, np.float32)
 for name in optimizers.OPTIMIZERS:
     optimizers.step_address(name, np.float32)
-activations.activation_addresses(list(activations.ACTIVATIONS), np.float32)
+for name in activations.ACTIVATIONS:
+    activations.activation_addresses(name, np.float32)
 problem = make_problem((3, 2), dtype=np.float32)
 test_minibatches.train(problem, [np.arange(problem.n_rows)], "sgd", batch_size=5)
 test_predict.predict(problem, "identity", [0, 1], 2)
 kernels = [minibatches.run_blocks, predict.predict_blocks, *losses.LINKS.values()]
 kernels += [row.backward for row in losses.LOSSES.values()]
 kernels += [row.step for row in optimizers.OPTIMIZERS.values()]
-kernels += [kernel for row in activations.ACTIVATIONS.values() for kernel in row]
+kernels += [row.forward for row in activations.ACTIVATIONS.values()]
+kernels += [row.backward for row in activations.ACTIVATIONS.values()]
 
 
 def allocates(code):

@@ -7,6 +7,7 @@ from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.jit import DISABLED
 from skmlp.core.losses import LOSSES
 from skmlp.core.network import make_workspace
+from skmlp.core.normalization import NORMALIZATIONS
 
 HIDDEN = [(), (4,), (4, 3), (3, 5, 4)]
 # Its value is averaged over outputs, its gradient is not, as in scikit-learn.
@@ -27,19 +28,12 @@ def problem_for(activation, loss, hidden, n_outputs=None, **options):
     )
 
 
-@each_activation
-@each_loss
-@each_hidden
-@dense_and_csr
-@each_weighting
-def test_gradient_against_central_differences(
-    activation, loss, hidden, as_csr, weighted
-):
-    problem = problem_for(activation, loss, hidden, as_csr=as_csr, weighted=weighted)
+def assert_gradient_is_slope(problem, checked=None):
+    """Of every trained number, or of those ``checked``."""
     _, gradient = loss_and_gradient(problem)
     params, h = problem.params, 1e-6
-    checked = np.arange(0, params.size, 3 if DISABLED else 1)
-    slope = np.empty(checked.size)
+    checked = np.arange(gradient.size) if checked is None else checked
+    slope = np.empty(len(checked))
     for i, at in enumerate(checked):
         value = params[at]
         params[at] = value + h
@@ -50,6 +44,59 @@ def test_gradient_against_central_differences(
         slope[i] = (up - down) / (2 * h)
     size = np.abs(gradient).max()
     np.testing.assert_allclose(gradient[checked], slope, rtol=1e-6, atol=1e-6 * size)
+
+
+@each_activation
+@each_loss
+@each_hidden
+@dense_and_csr
+@each_weighting
+def test_gradient_against_central_differences(
+    activation, loss, hidden, as_csr, weighted
+):
+    problem = problem_for(activation, loss, hidden, as_csr=as_csr, weighted=weighted)
+    every = 3 if DISABLED else 1
+    assert_gradient_is_slope(problem, range(0, problem.layout.n_params, every))
+
+
+@each_activation
+@each_loss
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@each_weighting
+def test_gradient_through_normalisation(activation, loss, normalization, weighted):
+    problem = problem_for(
+        activation, loss, (4, 3), normalization=normalization, weighted=weighted
+    )
+    every = 3 if DISABLED else 1
+    assert_gradient_is_slope(problem, range(0, problem.layout.n_params, every))
+
+
+@each_activation
+@dense_and_csr
+@each_weighting
+def test_gradient_through_mixed_layers_and_dropout(activation, as_csr, weighted):
+    """The masks follow from the seed and the step, and stay the same here."""
+    problem = problem_for(
+        [activation, "tanh", activation],
+        "log_loss",
+        (6, 5, 4),
+        normalization=["layer", None, "batch"],
+        dropout=[0.3, 0.5, 0.2],
+        input_dropout=0.0 if as_csr else 0.3,
+        as_csr=as_csr,
+        weighted=weighted,
+    )
+    assert_gradient_is_slope(problem)
+
+
+@pytest.mark.parametrize("block_size", [1, 5, 11])
+def test_dropout_in_blocks_is_that_of_the_batch(block_size):
+    options = {"normalization": "layer", "dropout": 0.4, "input_dropout": 0.2}
+    problem = problem_for("relu", "log_loss", (8, 6), **options)
+    expected_value, expected = loss_and_gradient(problem)
+    value, gradient = loss_and_gradient(problem, block_size=block_size)
+    assert value == pytest.approx(expected_value, rel=1e-13)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-11, atol=1e-14)
 
 
 @each_activation
@@ -126,16 +173,20 @@ def test_csr_rows_without_entries(loss):
 
 
 def test_workspace_of_sparse_rows_has_no_room_for_dense_ones():
-    layout = problem_for("relu", "log_loss", (4,)).layout
-    dense = make_workspace(layout, 8, np.float32, sparse=False, training=True)
-    sparse = make_workspace(layout, 8, np.float32, sparse=True, training=True)
-    assert dense.activations.size - sparse.activations.size == 8 * 5
-    assert dense.activations.dtype == dense.deltas.dtype == np.float32
+    architecture = problem_for("relu", "log_loss", (4,)).architecture
+    dense, sparse = (
+        make_workspace(architecture, 8, np.float32, sparse=sparse, training=True)
+        for sparse in (False, True)
+    )
+    assert dense.memory.size - sparse.memory.size == 8 * 5
+    assert dense.memory.dtype == dense.deltas.dtype == np.float32
 
 
 def test_workspace_of_inference_is_activations_only():
-    layout = problem_for("relu", "log_loss", (4,)).layout
-    workspace = make_workspace(layout, 8, np.float64, sparse=False, training=False)
-    assert workspace.activations.size == 8 * (5 + 4 + 3)
-    assert workspace.deltas.size == workspace.weight.size == 0
-    assert workspace.gradient.size == 0
+    architecture = problem_for("relu", "log_loss", (4,)).architecture
+    workspace = make_workspace(
+        architecture, 8, np.float64, sparse=False, training=False
+    )
+    assert workspace.memory.size == 8 * (4 + 3)
+    for name in set(workspace._fields) - {"memory", "starts"}:
+        assert getattr(workspace, name).size == 0

@@ -14,12 +14,12 @@ TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
 def predict(problem, link, rows, block_size):
     dtype = problem.params.dtype
     workspace = make_workspace(
-        problem.layout, block_size, dtype, sparse=problem.sparse, training=False
+        problem.architecture, block_size, dtype, sparse=problem.sparse, training=False
     )
-    workspace.activations[:] = np.nan
+    workspace.memory[:] = np.nan
     out = np.full((len(rows), problem.Y.shape[1]), np.nan, dtype)
     predict_blocks(
-        prediction_network(problem.layout, problem.activation, link, dtype),
+        prediction_network(problem.architecture, link, dtype),
         problem.params,
         workspace,
         problem.data,
@@ -45,9 +45,9 @@ def test_naive_twin_at_any_block_size(link, hidden, as_csr, dtype, block_size):
 
 
 @pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
-def test_rows_choose(as_csr):
+def test_consecutive_rows(as_csr):
     problem = make_problem((5, 4, 2), n_rows=13, as_csr=as_csr)
-    rows = [12, 0, 3, 3]
+    rows = [4, 5, 6, 7]
     expected = naive.predict(*problem.lists(), problem.X[rows], "tanh", "softmax")
     y_pred = predict(problem, "softmax", rows, 3)
     np.testing.assert_allclose(y_pred, expected, rtol=1e-12)

@@ -313,6 +313,7 @@ def _call(method, *args, **kwargs):
     return lambda estimator: getattr(estimator, method)(*args, **kwargs)
 
 
+WIDER = {"activation"}  # parameters that allow more than scikit-learn's
 X4, Y4 = np.eye(4), np.array([0, 1, 0, 1])
 NAN = np.array([[np.nan, 1, 1, 1], *X4[1:]])
 
@@ -354,7 +355,9 @@ def test_error_text(name, params, call):
             call = _call("partial_fit", X4, Y4, classes=[0, 1])
         with pytest.raises(Exception) as raised:  # noqa: PT011
             call(estimator)
-        texts.append((type(raised.value), in_order(str(raised.value))))
+        texts.append((raised.type.__name__, in_order(str(raised.value))))
+    if params.keys() & WIDER:  # what is allowed differs, and with it the text
+        texts = [kind for kind, _ in texts]
     assert texts[0] == texts[1]
 
 
@@ -419,9 +422,11 @@ def test_parameter_constraints(name):
         getattr(module, name)._parameter_constraints
         for module in (skmlp, neural_network)
     )
-    assert {key: in_order(*ours[key]) for key in theirs} == {
-        key: in_order(*value) for key, value in theirs.items()
+    assert {key: in_order(*ours[key]) for key in theirs.keys() - WIDER} == {
+        key: in_order(*theirs[key]) for key in theirs.keys() - WIDER
     }
+    for key in WIDER:
+        assert theirs[key][0].options <= ours[key][0].options
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,7 +4,7 @@ from builders import make_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skmlp.core.layout import make_layout
+from skmlp.core.architecture import make_architecture
 from skmlp.training import blocks
 from skmlp.training.blocks import (
     flops_per_row,
@@ -12,7 +12,9 @@ from skmlp.training.blocks import (
     training_block_size,
 )
 
-layouts = st.lists(st.integers(1, 3000), min_size=2, max_size=5).map(make_layout)
+architectures = st.lists(st.integers(1, 3000), min_size=2, max_size=5).map(
+    make_architecture
+)
 
 
 def rows_for(layout, as_csr=False, n_rows=3):
@@ -22,10 +24,13 @@ def rows_for(layout, as_csr=False, n_rows=3):
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)
-@given(layout=layouts, batch_size=st.integers(1, 10**6), as_csr=st.booleans())
-def test_training(layout, batch_size, as_csr):
+@given(
+    architecture=architectures, batch_size=st.integers(1, 10**6), as_csr=st.booleans()
+)
+def test_training(architecture, batch_size, as_csr):
+    layout = architecture.layout()
     data = rows_for(layout, as_csr)
-    block_size = training_block_size(layout, data, batch_size)
+    block_size = training_block_size(architecture, data, batch_size)
     fewest, most = blocks._TRAINING_ROWS
     assert isinstance(block_size, int)
     assert 1 <= block_size <= min(batch_size, most)
@@ -37,8 +42,9 @@ def test_training(layout, batch_size, as_csr):
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)
-@given(layout=layouts, n_rows=st.integers(1, 10**6), as_csr=st.booleans())
-def test_prediction(layout, n_rows, as_csr):
+@given(architecture=architectures, n_rows=st.integers(1, 10**6), as_csr=st.booleans())
+def test_prediction(architecture, n_rows, as_csr):
+    layout = architecture.layout()
     data = rows_for(layout, as_csr)
     block_size = prediction_block_size(layout, data, n_rows)
     fewest, most = blocks._PREDICTION_ROWS
@@ -53,18 +59,26 @@ def test_prediction(layout, n_rows, as_csr):
     [(100, 100), (156, 156), (157, 79), (312, 156), (313, 313)],
 )
 def test_minibatches_just_above_a_small_product_are_halved(batch_size, expected):
-    layout = make_layout([64, 100, 10])
-    assert training_block_size(layout, rows_for(layout), batch_size) == expected
+    architecture = make_architecture([64, 100, 10])
+    data = rows_for(architecture.layout())
+    assert training_block_size(architecture, data, batch_size) == expected
+
+
+def test_batch_normalisation_needs_the_whole_minibatch():
+    architecture = make_architecture([64, 100, 10], normalization="batch")
+    data = rows_for(architecture.layout())
+    assert training_block_size(architecture, data, 10_000) == 10_000
 
 
 def test_predictions_keep_to_small_products():
-    layout = make_layout([50, 100, 5])
+    layout = make_architecture([50, 100, 5]).layout()
     assert prediction_block_size(layout, rows_for(layout), 10**5) == 200
-    wide = make_layout([512, 512, 1])  # a small product would have three rows
+    wide = make_architecture([512, 512, 1]).layout()
+    # A small product would have three rows only.
     assert prediction_block_size(wide, rows_for(wide), 10**5) > 3
 
 
 def test_flops_of_sparse_rows_count_what_is_there():
-    layout = make_layout([1000, 10, 1])
+    layout = make_architecture([1000, 10, 1]).layout()
     assert flops_per_row(layout, rows_for(layout)) == 6 * (10_000 + 10) + 1
     assert flops_per_row(layout, rows_for(layout, as_csr=True)) == 6 * (10 + 10) + 1

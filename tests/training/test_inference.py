@@ -14,9 +14,7 @@ from skmlp.training.inference import predict
 @pytest.mark.parametrize("n_rows", [1, 40])
 def test_naive_twin(link, dtype, as_csr, n_rows):
     problem = make_problem((4, 6, 2), n_rows=n_rows, dtype=dtype, as_csr=as_csr)
-    y_pred = predict(
-        problem.layout, problem.params, problem.data, activation="tanh", link=link
-    )
+    y_pred = predict(problem.architecture, problem.params, problem.data, link=link)
     assert y_pred.dtype == dtype
     expected = naive.predict(*problem.lists(), problem.X, "tanh", link)
     tolerance = {np.float32: 1e-5, np.float64: 1e-12}[dtype]
@@ -28,9 +26,7 @@ def test_many_short_runs(monkeypatch, as_csr):
     monkeypatch.setattr(inference, "_RUN_FLOPS", 1)
     monkeypatch.setattr(blocks, "_PREDICTION_ROWS", (3, 7))
     problem = make_problem((4, 6, 2), n_rows=40, as_csr=as_csr)
-    y_pred = predict(
-        problem.layout, problem.params, problem.data, activation="tanh", link="softmax"
-    )
+    y_pred = predict(problem.architecture, problem.params, problem.data, link="softmax")
     expected = naive.predict(*problem.lists(), problem.X, "tanh", "softmax")
     np.testing.assert_allclose(y_pred, expected, rtol=1e-12)
 
@@ -39,7 +35,5 @@ def test_many_short_runs(monkeypatch, as_csr):
 def test_no_rows(as_csr):
     problem = make_problem((4, 6, 2))
     data = make_data(np.empty((0, 4)), np.empty((0, 2)), as_csr=as_csr)
-    y_pred = predict(
-        problem.layout, problem.params, data, activation="tanh", link="exp"
-    )
+    y_pred = predict(problem.architecture, problem.params, data, link="exp")
     assert y_pred.shape == (0, 2)

@@ -4,11 +4,9 @@ import naive
 import numpy as np
 import pytest
 from builders import epochs_of, flat, make_problem, train_naively
-from sklearn.utils import shuffle
 
 from skmlp.core.jit import DISABLED
 from skmlp.training import blocks, loop
-from skmlp.training.loop import shuffled
 from skmlp.training.optimizer import Optimizer
 
 SETTINGS = {
@@ -160,16 +158,3 @@ def test_a_diverged_epoch_is_not_run_to_its_end(monkeypatch):
 def test_n_steps(n_rows, batch_size, expected):
     problem = draw(n_rows=n_rows)
     assert epochs_of(problem, batch_size).n_steps(np.arange(n_rows)) == expected
-
-
-@pytest.mark.parametrize("n", [1, 2, 17])
-def test_shuffled_draws_as_scikit_learn(n):
-    ours, theirs = np.random.RandomState(3), np.random.RandomState(3)
-    order = expected = np.arange(10, 10 + n)
-    for _ in range(3):
-        before = order.copy()
-        order, previous = shuffled(order, ours), order
-        np.testing.assert_array_equal(previous, before)
-        expected = shuffle(expected, random_state=theirs)
-        np.testing.assert_array_equal(order, expected)
-    assert ours.randint(2**31) == theirs.randint(2**31)

@@ -1,0 +1,189 @@
+"""Normalisation of pre-activations: forward and backward side by side.
+
+``<name>_forward(Z, X, scale, running, statistics, weight, momentum, epsilon)`` turns
+the products Z = A W, of shape (rows, width), into X = (Z - mean) / sqrt(var + epsilon),
+and overwrites them with X * scale; the shift is the layer's bias, which the activation
+adds.
+``<name>_backward(dZ, X, scale, dscale, statistics, weight)`` turns d loss / d (X scale)
+into d loss / d Z, and fills ``dscale``.
+
+Weights of rows enter means and variances: a row of weight 2 counts as two rows.
+``statistics`` carries numbers from forward to backward.
+
+To add one: its functions and a row in ``NORMALIZATIONS``.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from skmlp.core.intrinsics import addresses, vector_view
+from skmlp.core.jit import jit
+
+
+@jit
+def mean_and_scale(statistics, width):
+    """Views for means, or sums, and for 1 / sqrt(var + epsilon), one per column."""
+    shape = (width,)
+    return vector_view(statistics, 0, shape), vector_view(statistics, width, shape)
+
+
+@jit
+def column_moments(mean, variance, Z, weight):
+    """Weighted mean and (biased) variance of each column; returns the total weight."""
+    mean[:] = 0
+    variance[:] = 0
+    total = weight.dtype.type(0)
+    for i in range(Z.shape[0]):
+        total += weight[i, 0]
+        for j in range(Z.shape[1]):
+            mean[j] += weight[i, 0] * Z[i, j]
+    for j in range(mean.size):
+        mean[j] /= total
+    for i in range(Z.shape[0]):
+        for j in range(Z.shape[1]):
+            deviation = Z[i, j] - mean[j]
+            variance[j] += weight[i, 0] * deviation * deviation
+    for j in range(mean.size):
+        variance[j] /= total
+    return total
+
+
+@jit
+def invert(inverse, variance, epsilon):
+    """inverse <- 1 / sqrt(variance + epsilon)."""
+    one, epsilon = inverse.dtype.type(1), inverse.dtype.type(epsilon)
+    for j in range(inverse.size):
+        inverse[j] = one / np.sqrt(variance[j] + epsilon)
+
+
+@jit(entry=True)
+def batch_forward(Z, X, scale, running, statistics, weight, momentum, epsilon):
+    """Ioffe and Szegedy (2015). One row has no variance: the running ones serve."""
+    mean, inverse = mean_and_scale(statistics, scale.size)
+    if Z.shape[0] == 1:
+        mean[:] = running[0]
+        invert(inverse, running[1], epsilon)
+    else:
+        column_moments(mean, inverse, Z, weight)
+        momentum = scale.dtype.type(momentum)
+        for j in range(scale.size):
+            running[0, j] += momentum * (mean[j] - running[0, j])
+            running[1, j] += momentum * (inverse[j] - running[1, j])
+        invert(inverse, inverse, epsilon)
+    for i in range(Z.shape[0]):
+        for j in range(Z.shape[1]):
+            x = (Z[i, j] - mean[j]) * inverse[j]
+            X[i, j] = x
+            Z[i, j] = x * scale[j]
+
+
+@jit(entry=True)
+def batch_backward(dZ, X, scale, dscale, statistics, weight):
+    """The mean and the variance depend on each row by its share of the weight."""
+    sums, inverse = mean_and_scale(statistics, scale.size)
+    zero = scale.dtype.type(0)
+    sums[:] = 0
+    dscale[:] = 0
+    total = zero
+    for i in range(dZ.shape[0]):
+        total += weight[i, 0]
+        for j in range(dZ.shape[1]):
+            sums[j] += dZ[i, j]
+            dscale[j] += dZ[i, j] * X[i, j]
+    for i in range(dZ.shape[0]):
+        share = zero if dZ.shape[0] == 1 else weight[i, 0] / total
+        for j in range(dZ.shape[1]):
+            d = dZ[i, j] - share * (sums[j] + X[i, j] * dscale[j])
+            dZ[i, j] = d * scale[j] * inverse[j]
+
+
+@jit(entry=True)
+def running_forward(Z, X, scale, running, statistics, weight, momentum, epsilon):
+    """What `batch_forward` is in prediction: nothing depends on other rows."""
+    mean, factor = mean_and_scale(statistics, scale.size)
+    mean[:] = running[0]
+    invert(factor, running[1], epsilon)
+    for j in range(scale.size):
+        factor[j] *= scale[j]
+    for i in range(Z.shape[0]):
+        for j in range(Z.shape[1]):
+            Z[i, j] = (Z[i, j] - mean[j]) * factor[j]
+
+
+@jit(entry=True)
+def layer_forward(Z, X, scale, running, statistics, weight, momentum, epsilon):
+    """Ba, Kiros and Hinton (2016): over the units of a row."""
+    real = scale.dtype.type
+    n, epsilon = real(scale.size), real(epsilon)
+    for i in range(Z.shape[0]):
+        mean, variance = real(0), real(0)
+        for j in range(Z.shape[1]):
+            mean += Z[i, j]
+        mean /= n
+        for j in range(Z.shape[1]):
+            variance += (Z[i, j] - mean) * (Z[i, j] - mean)
+        inverse = real(1) / np.sqrt(variance / n + epsilon)
+        statistics[i] = inverse
+        for j in range(Z.shape[1]):
+            x = (Z[i, j] - mean) * inverse
+            X[i, j] = x
+            Z[i, j] = x * scale[j]
+
+
+@jit(entry=True)
+def layer_backward(dZ, X, scale, dscale, statistics, weight):
+    real = scale.dtype.type
+    n = real(scale.size)
+    dscale[:] = 0
+    for i in range(dZ.shape[0]):
+        mean, slope = real(0), real(0)
+        for j in range(dZ.shape[1]):
+            dscale[j] += dZ[i, j] * X[i, j]
+            dX = dZ[i, j] * scale[j]
+            mean += dX
+            slope += dX * X[i, j]
+        mean /= n
+        slope /= n
+        for j in range(dZ.shape[1]):
+            dX = dZ[i, j] * scale[j]
+            dZ[i, j] = (dX - mean - X[i, j] * slope) * statistics[i]
+
+
+class Normalization(NamedTuple):
+    """A row of the table.
+
+    Attributes
+    ----------
+    forward, backward, predict : callable
+        The kernels of training, and what takes the place of forward in prediction.
+    needs_whole_batch : bool
+        Whether a minibatch must not be worked off in parts.
+    """
+
+    forward: Callable
+    backward: Callable
+    predict: Callable
+    needs_whole_batch: bool
+
+
+NORMALIZATIONS = {
+    "batch": Normalization(batch_forward, batch_backward, running_forward, True),
+    "layer": Normalization(layer_forward, layer_backward, layer_forward, False),
+}
+
+_FORWARD = "matrix", "matrix", "vector", "matrix", "vector", "matrix"
+
+
+def normalization_addresses(name, dtype, *, training):
+    """Addresses of forward and backward, or of what takes their place."""
+    row = NORMALIZATIONS[name]
+    kinds = *_FORWARD, "scalar", "scalar"
+    if not training:
+        return addresses((row.predict,), dtype, kinds)[0], 0
+    backward = "matrix", "matrix", "vector", "vector", "vector", "matrix"
+    return (
+        addresses((row.forward,), dtype, kinds)[0],
+        addresses((row.backward,), dtype, backward)[0],
+    )
