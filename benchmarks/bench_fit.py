@@ -26,19 +26,19 @@ from skmlp.training.loop import Epochs
 def products_of_an_epoch(network, params, gradient, workspace, n_rows, block_size):
     """What BLAS does in one epoch, in the same order, on the same memory."""
     layout = network.layout
-    last = layout.sizes.size - 1
+    last = layout.table.shape[0] - 1
     for start in range(0, n_rows, block_size):
         n = min(block_size, n_rows - start)
         for i in range(1, last + 1):
-            Z, A = units(network, workspace, n, i), units(network, workspace, n, i - 1)
-            product(Z, A, weights(params, layout, i - 1))
-        delta = units(network, workspace, n, last)
+            Z, A = units(layout, workspace, n, i), units(layout, workspace, n, i - 1)
+            product(Z, A, weights(params, layout, i))
+        delta = units(layout, workspace, n, last)
         for i in range(last, 0, -1):
-            A = units(network, workspace, n, i - 1)
-            product(weights(gradient, layout, i - 1), A.T, delta)
+            A = units(layout, workspace, n, i - 1)
+            product(weights(gradient, layout, i), A.T, delta)
             if i > 1:
-                below = delta_memory(workspace, i % 2, A.shape)
-                product(below, delta, weights(params, layout, i - 1).T)
+                below = delta_memory(layout, workspace, i % 2, A.shape)
+                product(below, delta, weights(params, layout, i).T)
                 delta = below
 
 

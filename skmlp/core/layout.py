@@ -15,34 +15,38 @@ import numpy as np
 from skmlp.core.intrinsics import matrix_view, vector_view
 from skmlp.core.jit import jit
 
+# Columns of `Layout.table`.
+UNITS, WIDTH, _WEIGHTS, _BIAS, _SCALE, _RUNNING = range(6)
+
 
 class Layout(NamedTuple):
-    """Offsets into the flat vector.
+    """Sizes of the layers, and offsets into the flat vector.
 
     Attributes
     ----------
-    sizes : ndarray of shape (n_layers,), int64
-        Units per layer: features, hidden layers, outputs.
-    widths : ndarray of shape (n_layers - 1,), int64
-        Columns of each layer's matrix: its units, or twice as many if it is gated.
-    weight_offsets, bias_offsets, scale_offsets, buffer_offsets : ndarray of shape \
-            (n_layers - 1,), int64
-        Start of each layer's weights, of shape (fan_in, width), biases and scales,
-        of shape (width,), and running mean and variance, of shape (2, width). The
-        last two mean something for normalised layers only.
+    table : ndarray of shape (n_layers, 6), int64
+        One row per layer, the input first: its units; the columns of its matrix, which
+        are as many, or twice as many if it is gated; then where in the vector its
+        weights (fan_in, width), biases (width,), scales (width,) and running mean and
+        variance (2, width) begin. The last two are for normalised layers.
     n_weights, n_params, n_total : int
         Length of the prefix that holds weights, of the trained part, of the whole.
     """
 
-    sizes: np.ndarray
-    widths: np.ndarray
-    weight_offsets: np.ndarray
-    bias_offsets: np.ndarray
-    scale_offsets: np.ndarray
-    buffer_offsets: np.ndarray
+    table: np.ndarray
     n_weights: int
     n_params: int
     n_total: int
+
+    @property
+    def sizes(self):
+        """Units per layer."""
+        return self.table[:, UNITS]
+
+    @property
+    def widths(self):
+        """Columns of each matrix."""
+        return self.table[1:, WIDTH]
 
 
 def make_layout(sizes, *, gated=(), normalized=()):
@@ -60,40 +64,40 @@ def make_layout(sizes, *, gated=(), normalized=()):
     double[: len(gated)] = gated
     scaled[: len(normalized)] = normalized
     widths = sizes[1:] * (1 + double)
-    lengths = [sizes[:-1] * widths, widths, scaled * widths, 2 * scaled * widths]
-    ends = np.cumsum(np.concatenate(lengths))
-    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
-    return Layout(
-        sizes,
-        widths,
-        *(part.copy() for part in np.split(starts, 4)),
-        *(int(ends[k * n_matrices - 1]) for k in (1, 3, 4)),
+    lengths = np.stack(
+        [sizes[:-1] * widths, widths, scaled * widths, 2 * scaled * widths]
     )
+    ends = np.cumsum(lengths.ravel()).reshape(lengths.shape)
+    table = np.zeros((len(sizes), 6), dtype=np.int64)
+    table[:, UNITS] = sizes
+    table[1:, WIDTH] = widths
+    table[1:, _WEIGHTS:] = (ends - lengths).T
+    return Layout(table, *(int(ends[k, -1]) for k in (0, 2, 3)))
 
 
 @jit
 def weights(params, layout, i):
-    """The matrix (fan_in, width) of layer ``i``."""
-    shape = (layout.sizes[i], layout.widths[i])
-    return matrix_view(params, layout.weight_offsets[i], shape)
+    """The matrix (fan_in, width) of layer ``i``, which is at least 1."""
+    shape = (layout.table[i - 1, UNITS], layout.table[i, WIDTH])
+    return matrix_view(params, layout.table[i, _WEIGHTS], shape)
 
 
 @jit
 def bias(params, layout, i):
     """The vector (width,) of layer ``i``."""
-    return vector_view(params, layout.bias_offsets[i], (layout.widths[i],))
+    return vector_view(params, layout.table[i, _BIAS], (layout.table[i, WIDTH],))
 
 
 @jit
 def scale(params, layout, i):
     """The scales (width,) of layer ``i``, if it is normalised."""
-    return vector_view(params, layout.scale_offsets[i], (layout.widths[i],))
+    return vector_view(params, layout.table[i, _SCALE], (layout.table[i, WIDTH],))
 
 
 @jit
 def running(params, layout, i):
     """Running mean and variance (2, width) of layer ``i``, if it is normalised."""
-    return matrix_view(params, layout.buffer_offsets[i], (2, layout.widths[i]))
+    return matrix_view(params, layout.table[i, _RUNNING], (2, layout.table[i, WIDTH]))
 
 
 def weight_views(params, layout):
@@ -101,36 +105,36 @@ def weight_views(params, layout):
     shapes = zip(layout.sizes[:-1], layout.widths)
     return [
         params[start : start + fan_in * width].reshape(fan_in, width)
-        for start, (fan_in, width) in zip(layout.weight_offsets, shapes)
+        for start, (fan_in, width) in zip(layout.table[1:, _WEIGHTS], shapes)
     ]
 
 
 def bias_views(params, layout):
     """List of all bias vectors, as views of ``params``."""
-    return _vectors(params, layout.bias_offsets, layout.widths)
+    return _vectors(params, layout.table[1:, _BIAS], layout.widths)
 
 
 def scale_views(params, layout):
     """List of the scales of all layers, empty where a layer is not normalised."""
-    return _vectors(params, layout.scale_offsets, _scaled_widths(layout))
+    return _vectors(params, layout.table[1:, _SCALE], _scaled_widths(layout))
 
 
 def running_views(params, layout):
     """List of running means and variances (2, width), width 0 where there are none."""
     widths = _scaled_widths(layout)
-    vectors = _vectors(params, layout.buffer_offsets, 2 * widths)
+    vectors = _vectors(params, layout.table[1:, _RUNNING], 2 * widths)
     return [vector.reshape(2, width) for vector, width in zip(vectors, widths)]
 
 
 def start_normalization(params, layout):
     """Set scales to one, running means to zero and running variances to one."""
-    params[layout.scale_offsets[0] : layout.n_params] = 1
+    params[layout.table[1, _SCALE] : layout.n_params] = 1
     for view in running_views(params, layout):
         view[:] = [[0], [1]]
 
 
 def _scaled_widths(layout):
-    return np.diff(layout.scale_offsets, append=layout.n_params)
+    return np.diff(layout.table[1:, _SCALE], append=layout.n_params)
 
 
 def _vectors(params, starts, lengths):

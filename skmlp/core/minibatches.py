@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.dropout import combine
-from skmlp.core.intrinsics import vector_view
+from skmlp.core.intrinsics import flat, vector_view
 from skmlp.core.jit import jit
-from skmlp.core.network import backward, forward, gather_input
+from skmlp.core.network import backward, forward, gather_input, weight_matrix
 from skmlp.core.optimizers import update
 
 
@@ -76,17 +76,17 @@ def n_blocks(n_rows, batch_size, block_size):
 
 
 @jit
-def row_weights(weight, n_outputs, data, rows, n_batch):
+def row_weights(weight, data, rows, n_batch):
     """weight[i] <- share of row i in a minibatch of ``n_batch`` rows, per output."""
     share = weight.dtype.type(1 / n_batch)
     if data.sample_weight.size == 0:
-        for i in range(rows.size * n_outputs):
-            weight[i] = share
+        w = flat(weight)
+        for i in range(w.size):
+            w[i] = share
         return
     for i in range(rows.size):
-        row_weight = data.sample_weight[rows[i]] * share
-        for k in range(n_outputs):
-            weight[i * n_outputs + k] = row_weight
+        for k in range(weight.shape[1]):
+            weight[i, k] = data.sample_weight[rows[i]] * share
 
 
 @jit(entry=True)
@@ -94,7 +94,6 @@ def run_blocks(network, state, workspace, data, recipe, first, last):
     """Run blocks ``first`` to ``last - 1`` of an epoch."""
     n_rows, batch_size = recipe.rows.size, recipe.batch_size
     layout = network.layout
-    n_outputs = layout.sizes[layout.sizes.size - 1]
     params = vector_view(state.params, 0, (layout.n_params,))
     blocks_per_step = -(-batch_size // recipe.block_size)
     for block in range(first, last):
@@ -106,7 +105,8 @@ def run_blocks(network, state, workspace, data, recipe, first, last):
         rows = vector_view(recipe.rows, start, (stop - start,))
         n_batch = batch_stop - batch_start
 
-        row_weights(workspace.weight, n_outputs, data, rows, n_batch)
+        weight = weight_matrix(layout, workspace, rows.size)
+        row_weights(weight, data, rows, n_batch)
         key, offset = (
             combine(recipe.seed, recipe.n_steps_before + step),
             start - batch_start,

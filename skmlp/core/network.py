@@ -27,14 +27,15 @@ from skmlp.core.inputs import (
 )
 from skmlp.core.intrinsics import call, flat, matrix_view, vector_view
 from skmlp.core.jit import DISABLED, jit
-from skmlp.core.layout import Layout, bias, running, scale, weights
+from skmlp.core.layout import UNITS, WIDTH, Layout, bias, running, scale, weights
 from skmlp.core.losses import link_address, loss_address, loss_hyper, weigh
 from skmlp.core.normalization import normalization_addresses
 
 # Columns of `Network.kernels`.
 _ACTIVATE, _ACTIVATE_BACK, _NORMALIZE, _NORMALIZE_BACK, _DROP, _DROP_BACK = range(6)
-# Rows of `Workspace.starts`.
-_UNITS, _PRODUCTS, _NORMALIZED = range(3)
+# Columns of `Workspace.starts`, for each layer, and in its last row.
+_UNITS, _PRODUCTS, _NORMALIZED, _STATISTICS = range(4)
+_DELTAS, _TARGETS, _WEIGHT = 0, 2, 3
 
 
 class Network(NamedTuple):
@@ -107,31 +108,22 @@ class Workspace(NamedTuple):
     Attributes
     ----------
     memory : ndarray
-        For each layer A, Z if it is kept beside A, and the normalised Z.
-    starts : ndarray of shape (3, n_layers), int64
-        Where each layer's A, Z and normalised Z begin in it. There is no A_0 for
-        sparse rows, and none for prediction, which takes rows as they lie in X.
-    deltas : ndarray of shape (2 * stride,)
-        dA and dZ, in turn; stride = block_size * widest layer.
-    targets : ndarray of shape (block_size * n_outputs,)
-        Y of the block's rows.
+        All arrays of the working type but the gradient, one after the other.
+    starts : ndarray of shape (n_layers + 1, 4), int64
+        Where they begin. For each layer: A; Z, which is the same unless both are kept;
+        the normalised Z; what normalisation keeps for its way back. In the last row:
+        twice the memory for dA and dZ in turn, the targets, and the weights of rows,
+        once per output. There is no A_0 for sparse rows, and none for prediction,
+        which takes rows as they lie in X.
     losses : ndarray of shape (block_size * n_outputs,), float64
         Each output's part of the loss.
-    weight : ndarray of shape (block_size * n_outputs,)
-        What each row counts, once per output.
-    statistics : ndarray of shape (n_layers, stride) or (0, 0)
-        What normalisation keeps for its way back.
     gradient : ndarray of shape (n_params,) or (0,)
         The gradient of a block that is not its minibatch's first.
     """
 
     memory: np.ndarray
     starts: np.ndarray
-    deltas: np.ndarray
-    targets: np.ndarray
     losses: np.ndarray
-    weight: np.ndarray
-    statistics: np.ndarray
     gradient: np.ndarray
 
 
@@ -140,76 +132,92 @@ def make_workspace(
 ):
     """Memory for blocks of up to ``block_size`` rows."""
     layout = architecture.layout()
-    starts, per_row = _memory_map(architecture, training and not sparse)
-    normalized = any(architecture.normalizations)
-    n_trained = block_size if training else 0
-    n_outputs, widest = int(layout.sizes[-1]), int(layout.widths.max())
-    n_statistics = max(2 * widest, block_size) if normalized else 0
+    lengths = _lengths(architecture, block_size, sparse, training).ravel()
+    ends = np.cumsum(lengths)
+    starts = (ends - lengths).reshape(-1, 4)
+    for i, name in enumerate((*architecture.activations, "identity"), start=1):
+        if ACTIVATIONS[name].in_place:
+            starts[i, _PRODUCTS] = starts[i, _UNITS]
+    n_losses = block_size * int(layout.sizes[-1]) if training else 0
     return Workspace(
-        np.empty(per_row * block_size, dtype),
-        starts * block_size,
-        np.empty(2 * n_trained * widest, dtype),
-        np.empty(n_trained * n_outputs, dtype),
-        np.empty(n_trained * n_outputs),
-        np.empty(n_trained * n_outputs, dtype),
-        np.empty((len(layout.sizes) * normalized, n_statistics), dtype),
+        np.empty(ends[-1], dtype),
+        starts,
+        np.empty(n_losses),
         np.empty(layout.n_params if accumulate else 0, dtype),
     )
 
 
 @lru_cache(maxsize=256)
-def _memory_map(architecture, copies_rows):
-    """Starts of all arrays per row of a block, and their total length."""
+def _lengths(architecture, block_size, sparse, training):
+    """Of all arrays in a workspace's memory, in the order of its starts."""
     layout = architecture.layout()
-    starts = np.zeros((3, len(layout.sizes)), np.int64)
-    end = int(layout.sizes[0]) if copies_rows else 0
-    names = (*architecture.activations, "identity")
-    normalizations = (*architecture.normalizations, None)
-    for i, (name, normalization) in enumerate(zip(names, normalizations), start=1):
-        width = int(layout.widths[i - 1])
-        starts[_UNITS, i] = starts[_PRODUCTS, i] = end
-        end += int(layout.sizes[i])
-        if not ACTIVATIONS[name].in_place:
-            starts[_PRODUCTS, i] = end
-            end += width
-        starts[_NORMALIZED, i] = end
-        end += width if normalization is not None else 0
-    return starts, end
+    lengths = np.zeros((len(layout.sizes) + 1, 4), np.int64)
+    rows, last = block_size * layout.table[:, :2], len(layout.sizes)
+    lengths[:last, _UNITS] = rows[:, UNITS]
+    if sparse or not training:
+        lengths[0, _UNITS] = 0
+    layers = zip(architecture.activations, architecture.normalizations)
+    for i, (activation, normalization) in enumerate(layers, start=1):
+        if not ACTIVATIONS[activation].in_place:
+            lengths[i, _PRODUCTS] = rows[i, WIDTH]
+        if normalization is not None:
+            lengths[i, _NORMALIZED] = rows[i, WIDTH]
+            lengths[i, _STATISTICS] = max(2 * layout.table[i, WIDTH], block_size)
+    if training:
+        n_outputs = rows[-1, UNITS]
+        widest = rows[:, WIDTH].max()
+        lengths[last] = widest, widest, n_outputs, n_outputs
+    return lengths
 
 
 @jit
-def units(network, workspace, n_rows, i):
+def units(layout, workspace, n_rows, i):
     """A_i as an array of shape (n_rows, units of layer i)."""
-    shape = (n_rows, network.layout.sizes[i])
-    return matrix_view(workspace.memory, workspace.starts[_UNITS, i], shape)
+    shape = (n_rows, layout.table[i, UNITS])
+    return matrix_view(workspace.memory, workspace.starts[i, _UNITS], shape)
 
 
 @jit
-def products(network, workspace, n_rows, i):
+def products(layout, workspace, n_rows, i):
     """Z_i as an array of shape (n_rows, width of layer i)."""
-    shape = (n_rows, network.layout.widths[i - 1])
-    return matrix_view(workspace.memory, workspace.starts[_PRODUCTS, i], shape)
+    shape = (n_rows, layout.table[i, WIDTH])
+    return matrix_view(workspace.memory, workspace.starts[i, _PRODUCTS], shape)
 
 
 @jit
-def normalized(network, workspace, n_rows, i):
+def normalized(layout, workspace, n_rows, i):
     """Z_i without its scale, as an array of shape (n_rows, width of layer i)."""
-    shape = (n_rows, network.layout.widths[i - 1])
-    return matrix_view(workspace.memory, workspace.starts[_NORMALIZED, i], shape)
+    shape = (n_rows, layout.table[i, WIDTH])
+    return matrix_view(workspace.memory, workspace.starts[i, _NORMALIZED], shape)
 
 
 @jit
-def weight_matrix(network, workspace, n_rows):
-    """Weights of rows, of shape (n_rows, n_outputs)."""
-    n_outputs = network.layout.sizes[network.layout.sizes.size - 1]
-    return matrix_view(workspace.weight, 0, (n_rows, n_outputs))
-
-
-@jit
-def statistics_of(workspace, i):
+def statistics_of(layout, workspace, n_rows, i):
     """Memory of the normalisation of layer i."""
-    length = workspace.statistics.shape[1]
-    return vector_view(workspace.statistics, i * length, (length,))
+    shape = (max(n_rows, 2 * layout.table[i, WIDTH]),)
+    return vector_view(workspace.memory, workspace.starts[i, _STATISTICS], shape)
+
+
+@jit
+def delta_memory(layout, workspace, half, shape):
+    """Room for a derivative, in one of two places."""
+    start = workspace.starts[layout.table.shape[0], _DELTAS + half]
+    return matrix_view(workspace.memory, start, shape)
+
+
+@jit
+def targets(layout, workspace, shape):
+    """Y of the block's rows."""
+    start = workspace.starts[layout.table.shape[0], _TARGETS]
+    return matrix_view(workspace.memory, start, shape)
+
+
+@jit
+def weight_matrix(layout, workspace, n_rows):
+    """Weights of rows, of shape (n_rows, n_outputs)."""
+    n_layers = layout.table.shape[0]
+    shape = (n_rows, layout.table[n_layers - 1, UNITS])
+    return matrix_view(workspace.memory, workspace.starts[n_layers, _WEIGHT], shape)
 
 
 @jit
@@ -235,11 +243,11 @@ def normalize(network, params, workspace, Z, i):
         layout, n_rows = network.layout, Z.shape[0]
         arguments = (
             Z,
-            normalized(network, workspace, n_rows, i),
-            scale(params, layout, i - 1),
-            running(params, layout, i - 1),
-            statistics_of(workspace, i),
-            weight_matrix(network, workspace, n_rows),
+            normalized(layout, workspace, n_rows, i),
+            scale(params, layout, i),
+            running(params, layout, i),
+            statistics_of(layout, workspace, n_rows, i),
+            weight_matrix(layout, workspace, n_rows),
             network.norm_momentum,
             network.norm_epsilon,
         )
@@ -253,11 +261,11 @@ def normalize_back(network, params, gradient, workspace, dZ, i):
         layout, n_rows = network.layout, dZ.shape[0]
         arguments = (
             dZ,
-            normalized(network, workspace, n_rows, i),
-            scale(params, layout, i - 1),
-            scale(gradient, layout, i - 1),
-            statistics_of(workspace, i),
-            weight_matrix(network, workspace, n_rows),
+            normalized(layout, workspace, n_rows, i),
+            scale(params, layout, i),
+            scale(gradient, layout, i),
+            statistics_of(layout, workspace, n_rows, i),
+            weight_matrix(layout, workspace, n_rows),
         )
         call(network.kernels[i, _NORMALIZE_BACK], arguments)
 
@@ -265,7 +273,7 @@ def normalize_back(network, params, gradient, workspace, dZ, i):
 @jit
 def gather_input(network, workspace, data, rows, key, first):
     """A_0, a copy of X[rows] with its dropout; without rows if they are sparse."""
-    A = units(network, workspace, n_dense_rows(data, rows), 0)
+    A = units(network.layout, workspace, n_dense_rows(data, rows), 0)
     if not is_sparse(data):
         gather(A, data.X, rows)
         drop(network, A, 0, key, first)
@@ -276,15 +284,15 @@ def gather_input(network, workspace, data, rows, key, first):
 def forward(network, params, workspace, A, data, rows, key, first):
     """Fill the workspace with A_1, ..., A_L; returns the raw prediction A_L."""
     layout, n_rows = network.layout, rows.size
-    for i in range(1, layout.sizes.size):
-        Z, W = products(network, workspace, n_rows, i), weights(params, layout, i - 1)
+    for i in range(1, layout.table.shape[0]):
+        Z, W = products(layout, workspace, n_rows, i), weights(params, layout, i)
         if i == 1 and is_sparse(data):
             csr_product(Z, W, data, rows)
         else:
             product(Z, A, W)
         normalize(network, params, workspace, Z, i)
-        A = units(network, workspace, n_rows, i)
-        call(network.kernels[i, _ACTIVATE], (A, Z, bias(params, layout, i - 1)))
+        A = units(layout, workspace, n_rows, i)
+        call(network.kernels[i, _ACTIVATE], (A, Z, bias(params, layout, i)))
         drop(network, A, i, key, first)
     return A
 
@@ -292,13 +300,13 @@ def forward(network, params, workspace, A, data, rows, key, first):
 @jit
 def loss_backward(network, workspace, data, rows):
     """Weighted sum of the block's losses; its derivative replaces A_L."""
-    last = network.layout.sizes.size - 1
-    Z = units(network, workspace, rows.size, last)
-    Y = matrix_view(workspace.targets, 0, (rows.size, data.Y.shape[1]))
+    layout, n_rows = network.layout, rows.size
+    Z = units(layout, workspace, n_rows, layout.table.shape[0] - 1)
+    Y = targets(layout, workspace, (n_rows, data.Y.shape[1]))
     losses = matrix_view(workspace.losses, 0, Z.shape)
     gather(Y, data.Y, rows)
     call(network.head, (Z, Y, losses, network.head_hyper))
-    return weigh(Z, losses, workspace.weight)
+    return weigh(Z, losses, weight_matrix(layout, workspace, n_rows))
 
 
 @jit
@@ -314,37 +322,31 @@ def delta_product(below, delta, W):
 
 
 @jit
-def delta_memory(workspace, half, shape):
-    """Room for a derivative in one of the halves of the memory for them."""
-    return matrix_view(workspace.deltas, half * (workspace.deltas.size // 2), shape)
-
-
-@jit
 def backward(network, params, gradient, workspace, data, rows, key, first):
     """Weighted sum of the block's losses, and its gradient, after `forward`."""
     layout, n_rows = network.layout, rows.size
-    last = layout.sizes.size - 1
+    last = layout.table.shape[0] - 1
     loss = loss_backward(network, workspace, data, rows)
-    dA, half = units(network, workspace, n_rows, last), 0
+    dA, half = units(layout, workspace, n_rows, last), 0
     for i in range(last, 0, -1):
-        db, dW = bias(gradient, layout, i - 1), weights(gradient, layout, i - 1)
+        db, dW = bias(gradient, layout, i), weights(gradient, layout, i)
         db[:] = 0
         A, Z = (
-            units(network, workspace, n_rows, i),
-            products(network, workspace, n_rows, i),
+            units(layout, workspace, n_rows, i),
+            products(layout, workspace, n_rows, i),
         )
         dZ = dA
         if Z.shape[1] != A.shape[1]:
-            dZ, half = delta_memory(workspace, half, Z.shape), 1 - half
+            dZ, half = delta_memory(layout, workspace, half, Z.shape), 1 - half
         call(network.kernels[i, _ACTIVATE_BACK], (dZ, db, dA, A, Z))
         normalize_back(network, params, gradient, workspace, dZ, i)
         if i == 1 and is_sparse(data):
             csr_gradient(dW, dZ, data, rows)
         else:
-            A = units(network, workspace, n_rows, i - 1)
+            A = units(layout, workspace, n_rows, i - 1)
             product(dW, A.T, dZ)
         if i > 1:
-            dA, half = delta_memory(workspace, half, A.shape), 1 - half
-            delta_product(dA, dZ, weights(params, layout, i - 1))
+            dA, half = delta_memory(layout, workspace, half, A.shape), 1 - half
+            delta_product(dA, dZ, weights(params, layout, i))
             drop_back(network, dA, A, i - 1, key, first)
     return loss

@@ -2,10 +2,21 @@ import itertools
 
 import numpy as np
 import pytest
+from builders import as_kernel
 
 from skmlp.core.intrinsics import matrix_view
-from skmlp.core.jit import DISABLED
-from skmlp.core.layout import bias, bias_views, make_layout, weight_views, weights
+from skmlp.core.layout import (
+    bias,
+    bias_views,
+    make_layout,
+    running,
+    running_views,
+    scale,
+    scale_views,
+    start_normalization,
+    weight_views,
+    weights,
+)
 
 SIZES = [(1, 1), (3, 2), (4, 5, 1), (2, 3, 4, 5)]
 
@@ -24,10 +35,9 @@ def test_weights_first_then_biases_without_gaps(sizes):
 
 def test_types_that_kernels_are_compiled_for():
     layout = make_layout((4, 5, 1))
-    for array in layout[:6]:
-        assert array.dtype == np.int64
-        assert array.flags.c_contiguous
-    assert all(type(number) is int for number in layout[6:])
+    assert layout.table.dtype == np.int64
+    assert layout.table.flags.c_contiguous
+    assert all(type(number) is int for number in layout[1:])
 
 
 def test_views_share_memory():
@@ -41,15 +51,6 @@ def test_views_share_memory():
     np.testing.assert_array_equal(params, np.repeat([1, 2, 3, 4], [20, 10, 5, 2]))
 
 
-def in_kernel(function):
-    """``function`` as it runs inside kernels."""
-    if DISABLED:
-        return function
-    import numba
-
-    return numba.njit(function)
-
-
 @pytest.mark.parametrize("sizes", SIZES)
 def test_views_in_kernels_are_those_of_python(sizes):
     layout = make_layout(sizes)
@@ -59,9 +60,9 @@ def test_views_in_kernels_are_those_of_python(sizes):
         weights(params, layout, i)[:] = number
         bias(params, layout, i)[:] = -number
 
-    mark = in_kernel(mark)
-    for i in range(len(sizes) - 1):
-        mark(params, layout, i, i + 1)
+    mark = as_kernel(mark)
+    for i in range(1, len(sizes)):
+        mark(params, layout, i, i)
     for i, (W, b) in enumerate(
         zip(weight_views(params, layout), bias_views(params, layout)), start=1
     ):
@@ -69,11 +70,45 @@ def test_views_in_kernels_are_those_of_python(sizes):
         np.testing.assert_array_equal(b, -i)
 
 
+def test_gated_and_normalised_layers():
+    layout = make_layout((3, 4, 5, 2), gated=[True, False], normalized=[True, True])
+    np.testing.assert_array_equal(layout.sizes, [3, 4, 5, 2])
+    np.testing.assert_array_equal(layout.widths, [8, 5, 2])
+    vector = np.arange(layout.n_total)
+    views = [
+        *weight_views(vector, layout),
+        *bias_views(vector, layout),
+        *scale_views(vector, layout),
+        *running_views(vector, layout),
+    ]
+    shapes = [(3, 8), (4, 5), (5, 2), (8,), (5,), (2,), (8,), (5,), (0,)]
+    assert [view.shape for view in views] == [*shapes, (2, 8), (2, 5), (2, 0)]
+    np.testing.assert_array_equal(np.concatenate([v.ravel() for v in views]), vector)
+    assert layout.n_weights == 24 + 20 + 10
+    assert layout.n_params == layout.n_weights + 15 + 13
+    assert layout.n_total == layout.n_params + 2 * 13
+
+
+def test_scales_and_running_statistics_in_kernels():
+    layout = make_layout((3, 4, 2), normalized=[True])
+    params = np.zeros(layout.n_total)
+
+    def mark(params, layout):
+        scale(params, layout, 1)[:] = 1
+        running(params, layout, 1)[1] = 2
+
+    as_kernel(mark)(params, layout)
+    expected = np.zeros(layout.n_total)
+    start_normalization(expected, layout)
+    expected[-4:] = 2
+    np.testing.assert_array_equal(params, expected)
+
+
 def test_matrix_view_rows_and_columns():
     def element(vector, start, shape, i, j):
         return matrix_view(vector, start, shape)[i, j]
 
-    element = in_kernel(element)
+    element = as_kernel(element)
     vector = np.arange(20.0)
     expected = vector[3:15].reshape(3, 4)
     for i in range(3):

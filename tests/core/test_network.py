@@ -179,7 +179,7 @@ def test_workspace_of_sparse_rows_has_no_room_for_dense_ones():
         for sparse in (False, True)
     )
     assert dense.memory.size - sparse.memory.size == 8 * 5
-    assert dense.memory.dtype == dense.deltas.dtype == np.float32
+    assert dense.memory.dtype == np.float32
 
 
 def test_workspace_of_inference_is_activations_only():
