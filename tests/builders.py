@@ -15,6 +15,7 @@ from skmlp.core.losses import LOSSES
 from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
 from skmlp.core.network import make_workspace, training_network
 from skmlp.core.optimizers import OPTIMIZERS, step_address
+from skmlp.core.regularization import make_regularization
 from skmlp.training.loop import Epochs
 
 DTYPES = np.float32, np.float64
@@ -187,17 +188,20 @@ def run_epoch(
     if moments is None:
         moments = zero_moments(optimizer, params)
     gradient = np.full(architecture.layout().n_params, np.nan, params.dtype)
-    state = State(params, gradient, moments, np.zeros(2))
+    state = State(params, params[:0], gradient, moments, np.zeros(2))
     n_steps = -(-len(order) // batch_size)
+    rates = np.zeros(n_steps) if rates is None else np.asarray(rates, np.float64)
     recipe = Recipe(
         read_only(np.asarray(order, np.intp)),
-        np.zeros(n_steps) if rates is None else np.asarray(rates, np.float64),
+        rates,
+        rates,
         step_address(optimizer, params.dtype),
         np.array(hyper, np.float64),
         batch_size,
         block_size,
         float(problem.alpha),
         problem.mean_weight,
+        make_regularization(params.dtype),
         0,
         0,
     )

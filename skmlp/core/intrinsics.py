@@ -145,8 +145,8 @@ def addresses(kernels, dtype, arguments):
         float32 or float64, the working type.
     arguments : tuple of str
         "matrix" and "vector" for writable arrays of the working type, "losses" for a
-        writable matrix and "hyper" for a writable vector of float64, "scalar" for a
-        float64, "index" for an integer.
+        writable matrix and "hyper" for a writable vector of float64, "table" for a
+        writable matrix of int64, "scalar" for a float64, "index" for an integer.
 
     Returns
     -------
@@ -161,6 +161,7 @@ def addresses(kernels, dtype, arguments):
         "vector": types.Array(real, 1, "C"),
         "hyper": types.Array(types.float64, 1, "C"),
         "losses": types.Array(types.float64, 2, "C"),
+        "table": types.Array(types.int64, 2, "C"),
         "scalar": types.float64,
         "index": types.intp,
     }

@@ -16,7 +16,7 @@ from skmlp.core.intrinsics import matrix_view, vector_view
 from skmlp.core.jit import jit
 
 # Columns of `Layout.table`.
-UNITS, WIDTH, _WEIGHTS, _BIAS, _SCALE, _RUNNING = range(6)
+UNITS, WIDTH, WEIGHTS, _BIAS, _SCALE, _RUNNING = range(6)
 
 
 class Layout(NamedTuple):
@@ -71,7 +71,7 @@ def make_layout(sizes, *, gated=(), normalized=()):
     table = np.zeros((len(sizes), 6), dtype=np.int64)
     table[:, UNITS] = sizes
     table[1:, WIDTH] = widths
-    table[1:, _WEIGHTS:] = (ends - lengths).T
+    table[1:, WEIGHTS:] = (ends - lengths).T
     return Layout(table, *(int(ends[k, -1]) for k in (0, 2, 3)))
 
 
@@ -79,7 +79,7 @@ def make_layout(sizes, *, gated=(), normalized=()):
 def weights(params, layout, i):
     """The matrix (fan_in, width) of layer ``i``, which is at least 1."""
     shape = (layout.table[i - 1, UNITS], layout.table[i, WIDTH])
-    return matrix_view(params, layout.table[i, _WEIGHTS], shape)
+    return matrix_view(params, layout.table[i, WEIGHTS], shape)
 
 
 @jit
@@ -105,7 +105,7 @@ def weight_views(params, layout):
     shapes = zip(layout.sizes[:-1], layout.widths)
     return [
         params[start : start + fan_in * width].reshape(fan_in, width)
-        for start, (fan_in, width) in zip(layout.table[1:, _WEIGHTS], shapes)
+        for start, (fan_in, width) in zip(layout.table[1:, WEIGHTS], shapes)
     ]
 
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.dropout import combine
-from skmlp.core.intrinsics import flat, vector_view
+from skmlp.core.intrinsics import call, call_for_float, flat, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.network import backward, forward, gather_input, weight_matrix
 from skmlp.core.optimizers import update
+from skmlp.core.regularization import Regularization, averaging_factor
 
 
 class State(NamedTuple):
@@ -21,6 +22,8 @@ class State(NamedTuple):
     Attributes
     ----------
     params : ndarray of shape (n_total,)
+    average : ndarray of shape (n_total,) or (0,)
+        Follows the parameters, if that is asked for.
     gradient : ndarray of shape (n_params,)
     moments : ndarray of shape (n_moments, n_params)
         The optimizer's memory.
@@ -29,6 +32,7 @@ class State(NamedTuple):
     """
 
     params: np.ndarray
+    average: np.ndarray
     gradient: np.ndarray
     moments: np.ndarray
     loss: np.ndarray
@@ -41,8 +45,8 @@ class Recipe(NamedTuple):
     ----------
     rows : ndarray of shape (n_rows,), intp, read-only
         The order in which rows are visited.
-    rates : ndarray of shape (n_steps,), float64
-        Learning rate of each step.
+    rates, base_rates : ndarray of shape (n_steps,), float64
+        Learning rate of each step, with and without the optimizer's corrections.
     step : int
         Address of the optimizer's step.
     hyper : ndarray, float64
@@ -50,21 +54,24 @@ class Recipe(NamedTuple):
     batch_size, block_size : int
         Rows per step, and per pass through the network.
     alpha : float
-        Strength of the L2 penalty, which is divided by the minibatch's weight.
+        Strength of the penalty, which is divided by the minibatch's weight.
     mean_weight : float
         Mean of the sample weights over all training rows.
+    regularization : Regularization
     seed, n_steps_before : int
         What the masks of dropout follow from, beside the place in the epoch.
     """
 
     rows: np.ndarray
     rates: np.ndarray
+    base_rates: np.ndarray
     step: int
     hyper: np.ndarray
     batch_size: int
     block_size: int
     alpha: float
     mean_weight: float
+    regularization: Regularization
     seed: int
     n_steps_before: int
 
@@ -87,6 +94,40 @@ def row_weights(weight, data, rows, n_batch):
     for i in range(rows.size):
         for k in range(weight.shape[1]):
             weight[i, k] = data.sample_weight[rows[i]] * share
+
+
+@jit
+def take_step(layout, state, recipe, n_batch, step):
+    """Penalty, optimizer, and what is asked for around them; returns the penalty."""
+    regularization, n_weights = recipe.regularization, layout.n_weights
+    params = vector_view(state.params, 0, (layout.n_params,))
+    alpha = recipe.alpha / (n_batch * recipe.mean_weight)
+    l1, penalty = alpha * regularization.l1_ratio, 0.0
+    l2, limits = alpha - l1, regularization.limits
+    if regularization.decay != 0:
+        factor = recipe.base_rates[step] * regularization.weight_decay
+        call(regularization.decay, (params, n_weights, factor))
+    if regularization.prepare != 0:
+        arguments = (params, state.gradient, n_weights, l1, l2, limits)
+        penalty = call_for_float(regularization.prepare, arguments)
+        l2 = 0.0
+    penalty += update(
+        recipe.step,
+        params,
+        state.gradient,
+        state.moments,
+        n_weights,
+        l2,
+        recipe.rates[step],
+        recipe.hyper,
+    )
+    if regularization.bound != 0:
+        arguments = (params, state.gradient, layout.table, limits)
+        call(regularization.bound, arguments)
+    if regularization.average != 0:
+        factor = averaging_factor(limits, recipe.n_steps_before + step + 1)
+        call(regularization.average, (state.average, state.params, factor))
+    return penalty
 
 
 @jit(entry=True)
@@ -122,16 +163,7 @@ def run_blocks(network, state, workspace, data, recipe, first, last):
             add(state.gradient, gradient)
 
         if stop == batch_stop:
-            state.loss[1] += update(
-                recipe.step,
-                params,
-                state.gradient,
-                state.moments,
-                layout.n_weights,
-                recipe.alpha / (n_batch * recipe.mean_weight),
-                recipe.rates[step],
-                recipe.hyper,
-            )
+            state.loss[1] += take_step(layout, state, recipe, n_batch, step)
             state.loss[0] += state.loss[1] * n_batch
 
 

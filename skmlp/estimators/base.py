@@ -33,11 +33,14 @@ from skmlp.estimators.parameters import FlatParameters
 from skmlp.estimators.solvers import STOCHASTIC_SOLVERS, Solvers
 from skmlp.estimators.split import split_set, validation_size, whole_set
 from skmlp.training.inference import predict
+from skmlp.training.initialization import INITIALIZERS, initialize
 
+_OF_STEPS = "clip_norm", "clip_value", "max_norm", "ema_decay"
 _RESUMED = (
     "_optimizer",
     "_order",
     "_mask_seed",
+    "_moving_params",
     "_split_state",
     "t_",
     "loss_curve_",
@@ -59,6 +62,13 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         "norm_epsilon": [Interval(Real, 0, None, closed="neither")],
         "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "weight_init": [StrOptions({"auto", *INITIALIZERS}), callable],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+        "max_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
         "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [
@@ -167,6 +177,14 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
                 " minibatches, which solver='lbfgs' does not have: choose a stochastic"
                 " solver, or normalization='layer'."
             )
+        off = {"l1_ratio": 0, "weight_decay": 0} | dict.fromkeys(_OF_STEPS)
+        for name, value in off.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"{name} changes the steps or needs a loss with corners, while"
+                    " solver='lbfgs' chooses its own steps along a smooth loss: choose"
+                    f" a stochastic solver, or {name}={value}."
+                )
 
     def _hidden_layer_sizes(self):
         sizes = self.hidden_layer_sizes
@@ -275,16 +293,19 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         self._architecture = architecture
 
     def _initialize(self, architecture, dtype):
-        """Glorot and Bengio's (2010) uniform weights, drawn in scikit-learn's order."""
+        """A new vector, drawn layer by layer."""
         names = (*architecture.activations, *(architecture.activations[-1:]))
         layout = architecture.layout()
         params = np.empty(layout.n_total, dtype)
         views = weight_views(params, layout), bias_views(params, layout)
         for W, b, name in zip(*views, names or (self.activation,)):
-            factor = 2.0 if name == "logistic" else 6.0
-            bound = np.sqrt(factor / (W.shape[0] + W.shape[1]))
-            W[:] = self._random_state.uniform(-bound, bound, W.shape)
-            b[:] = self._random_state.uniform(-bound, bound, b.shape)
+            initialize(
+                W,
+                b,
+                self._random_state,
+                weight_init=self.weight_init,
+                activation=name,
+            )
         start_normalization(params, layout)
         self._set_parameters(params, architecture)
         for name in _RESUMED:

@@ -100,6 +100,31 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Prediction uses all units.
     input_dropout : float, default=0.0
         The same for the features of dense X.
+    weight_init : str or callable, default='auto'
+        How the initial weights are drawn. 'auto' is scikit-learn's way [1]_;
+        'glorot_uniform', 'glorot_normal' [1]_ (variance ``2 / (fan_in + fan_out)``),
+        'he_uniform', 'he_normal' [7]_ (``2 / fan_in``), 'lecun_uniform',
+        'lecun_normal' (``1 / fan_in``, which some textbooks call Xavier's),
+        'orthogonal' [8]_, 'zeros', or a function of ``fan_in``, ``fan_out`` and a
+        `RandomState` that returns an array of shape (fan_in, fan_out). Biases then
+        start at zero.
+    l1_ratio : float, default=0.0
+        Share of the L1 norm in the penalty (elastic net), in [0, 1]:
+        ``alpha * (l1_ratio * sum(abs(weights)) + (1 - l1_ratio) / 2 *
+        sum(weights ** 2))``.
+    weight_decay : float, default=0.0
+        Decoupled decay [9]_: each step first multiplies the weights by
+        ``1 - learning_rate * weight_decay``.
+    max_norm : float, default=None
+        Largest norm of the incoming weights of a unit; larger ones are scaled down
+        after each step.
+    clip_norm, clip_value : float, default=None
+        Largest norm of the gradient, penalty included, of which a larger one is scaled
+        down; largest absolute value of its components.
+    ema_decay : float, default=None
+        Keep the moving average of the weights (and running statistics) for validation
+        and prediction: step t replaces ``1 - min(ema_decay, (1 + t) / (10 + t))`` of
+        it. `coefs_` and `intercepts_` show the average.
 
     Attributes
     ----------
@@ -161,6 +186,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
        :arxiv:`1607.06450`.
     .. [6] N. Srivastava et al., "Dropout: a simple way to prevent neural networks from
        overfitting", JMLR 15, 2014.
+    .. [7] K. He et al., "Delving deep into rectifiers", ICCV 2015,
+       :arxiv:`1502.01852`.
+    .. [8] A. M. Saxe, J. L. McClelland and S. Ganguli, "Exact solutions to the
+       nonlinear dynamics of learning in deep linear neural networks", ICLR 2014.
+    .. [9] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization",
+       ICLR 2019, :arxiv:`1711.05101`.
 
     Examples
     --------
@@ -216,6 +247,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         norm_epsilon=1e-5,
         dropout=0.0,
         input_dropout=0.0,
+        weight_init="auto",
+        l1_ratio=0.0,
+        weight_decay=0.0,
+        max_norm=None,
+        clip_norm=None,
+        clip_value=None,
+        ema_decay=None,
     ):
         self._store_parameters(locals())
 

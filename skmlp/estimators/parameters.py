@@ -125,7 +125,8 @@ class FlatParameters:
         """Own all arrays: joblib may hand over read-only memory maps."""
         super().__setstate__(state)
         if "_params" in state:
-            self._params = writable(self._params)
+            for name in vars(self).keys() & {"_params", "_moving_params"}:
+                vars(self)[name] = writable(vars(self)[name])
 
 
 def _assign(targets, arrays, name):

@@ -14,6 +14,14 @@ from skmlp.training.optimizer import Optimizer
 from skmlp.training.stopping import Checkpoint, Patience, all_finite
 
 STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "none")
+_REGULARIZATION = (
+    "l1_ratio",
+    "weight_decay",
+    "clip_value",
+    "clip_norm",
+    "max_norm",
+    "ema_decay",
+)
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large"
     " values and need to be preprocessed."
@@ -33,6 +41,8 @@ class Solvers:
             mean_weight=training.mean_weight,
             batch_size=batch_size,
             optimizer=optimizer,
+            regularization={name: getattr(self, name) for name in _REGULARIZATION},
+            average=None if self.ema_decay is None else self._params,
             seed=self._seed_of_masks(),
         )
 
@@ -47,16 +57,22 @@ class Solvers:
     def _fit_stochastic(self, training, resume, incremental):
         optimizer = self._prepare_optimizer(incremental)
         batch_size = self._batch_size(training.rows.size)
-        epochs = self._epochs(self._params, training, self.solver, batch_size)
+        moving = self._vector_that_moves()
+        epochs = self._epochs(moving, training, self.solver, batch_size)
         patience = self._patience(training, resume)
         checkpoint = Checkpoint(self._params)
         n_epochs = 1 if incremental else self.max_iter
         try:
             for order in self._orders(training.rows, n_epochs, incremental):
                 n_steps = optimizer.n_steps
-                rates = optimizer.rates(epochs.n_steps(order))
+                rates, base_rates = optimizer.rates(epochs.n_steps(order))
                 loss = epochs.run(
-                    order, rates, optimizer.moments, optimizer.hyper, n_steps
+                    order,
+                    rates,
+                    optimizer.moments,
+                    optimizer.hyper,
+                    base_rates=base_rates,
+                    n_steps_before=n_steps,
                 )
                 self.t_ += order.size
                 value = self._record(loss, self._params, training.validation)
@@ -77,7 +93,16 @@ class Solvers:
             outcome = "interrupted"
         if self.early_stopping or not all_finite(self._params):
             checkpoint.restore()
+        if not all_finite(moving):
+            moving[:] = self._params
         self._report(outcome, optimizer)
+
+    def _vector_that_moves(self):
+        """What the optimizer changes: the weights, or those that they average."""
+        if self.ema_decay is None:
+            vars(self).pop("_moving_params", None)
+            return self._params
+        return vars(self).setdefault("_moving_params", self._params.copy())
 
     def _orders(self, rows, n_epochs, incremental):
         """``rows`` in the order of each epoch, shuffled in place.

@@ -8,6 +8,7 @@ from skmlp.core.inputs import read_only
 from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
 from skmlp.core.network import make_workspace, training_network
 from skmlp.core.optimizers import step_address
+from skmlp.core.regularization import make_regularization
 from skmlp.training.blocks import flops_per_row, training_block_size
 
 _RUN_SECONDS = 0.03  # between two looks at Ctrl-C
@@ -34,6 +35,10 @@ class Epochs:
     batch_size : int
     optimizer : str, default="none"
         Row of the optimizer table; "none" computes gradients only.
+    regularization : dict, default=None
+        Arguments of `make_regularization`.
+    average : ndarray of shape (n_total,), default=None
+        Follows the parameters, with ``ema_decay`` in ``regularization``.
     seed : int, default=0
         Of the masks of dropout.
     """
@@ -50,6 +55,8 @@ class Epochs:
         mean_weight,
         batch_size,
         optimizer="none",
+        regularization=None,
+        average=None,
         seed=0,
     ):
         dtype, sparse = params.dtype, data.indptr.size > 0
@@ -72,6 +79,8 @@ class Epochs:
         self.batch_size, self.block_size = batch_size, block_size
         self.alpha, self.mean_weight = float(alpha), float(mean_weight)
         self.step = step_address(optimizer, dtype)
+        self.regularization = make_regularization(dtype, **(regularization or {}))
+        self.average = np.empty(0, dtype) if average is None else average
         self.seed = seed
         self.blocks_per_run = max(
             1, int(_RUN_SECONDS * _FLOPS_PER_SECOND / block_flops)
@@ -81,18 +90,20 @@ class Epochs:
         """Optimizer steps of an epoch over ``rows``."""
         return -(-rows.size // self.batch_size)
 
-    def run(self, rows, rates, moments, hyper, n_steps_before=0):
+    def run(self, rows, rates, moments, hyper, *, base_rates=None, n_steps_before=0):
         """One epoch over ``rows`` in this order; returns the mean loss."""
-        state = State(self.params, self.gradient, moments, np.zeros(2))
+        state = State(self.params, self.average, self.gradient, moments, np.zeros(2))
         recipe = Recipe(
             read_only(rows),
             rates,
+            rates if base_rates is None else base_rates,
             self.step,
             hyper,
             self.batch_size,
             self.block_size,
             self.alpha,
             self.mean_weight,
+            self.regularization,
             self.seed,
             n_steps_before,
         )

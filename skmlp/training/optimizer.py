@@ -48,15 +48,17 @@ class Optimizer:
         )
 
     def rates(self, n_steps):
-        """Learning rates of the next ``n_steps`` steps, which count as taken."""
+        """Rates of the next ``n_steps`` steps, with and without corrections.
+
+        The steps count as taken.
+        """
+        rates = base_rates = np.full(n_steps, self._rate)
         if self.name == "adam":
             betas = self.hyper[:2].tolist()
             rates = self._rate * bias_correction(self.n_steps + 1, n_steps, *betas)
-        else:
-            rates = np.full(n_steps, self._rate)
         self.n_steps += n_steps
         self.learning_rate = float(rates[-1])
-        return rates
+        return rates, base_rates
 
     def epoch_ended(self, n_seen):
         """Follow the schedule after an epoch, ``n_seen`` rows since the beginning."""

@@ -38,7 +38,7 @@ def train(problem, batch_size, name):
     optimizer.configure(**SETTINGS)
     losses = []
     for order in orders_of(problem):
-        rates = optimizer.rates(epochs.n_steps(order))
+        rates, _ = optimizer.rates(epochs.n_steps(order))
         losses.append(epochs.run(order, rates, optimizer.moments, optimizer.hyper))
     return losses
 

@@ -1,0 +1,154 @@
+"""What may happen to a gradient before a step, and to the parameters around it.
+
+Each kernel is called by address, and only where it is asked for:
+
+``prepare(params, gradient, n_weights, l1, l2, limits)``
+    adds the penalties' gradients and clips the whole; returns the penalties.
+``decay(params, n_weights, factor)``
+    shrinks the weights, apart from the loss.
+``bound(params, scratch, table, limits)``
+    keeps each unit's incoming weights within a norm.
+``average(average, params, factor)``
+    follows the parameters.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skmlp.core.intrinsics import addresses, matrix_view, vector_view
+from skmlp.core.jit import jit
+from skmlp.core.layout import UNITS, WEIGHTS, WIDTH
+
+# Items of `Regularization.limits`.
+_CLIP_VALUE, _CLIP_NORM, _MAX_NORM, _EMA_DECAY = range(4)
+
+
+class Regularization(NamedTuple):
+    """Addresses of what is asked for, or zero, and its settings.
+
+    Attributes
+    ----------
+    prepare, decay, bound, average : int
+    l1_ratio : float
+        Share of the L1 norm in the penalty.
+    weight_decay : float
+        Times the learning rate: by how much weights shrink in each step.
+    limits : ndarray of shape (4,), float64
+        Largest component and norm of the gradient, largest norm of a unit's incoming
+        weights, decay of the average.
+    """
+
+    prepare: int
+    decay: int
+    bound: int
+    average: int
+    l1_ratio: float
+    weight_decay: float
+    limits: np.ndarray
+
+
+def make_regularization(
+    dtype,
+    *,
+    l1_ratio=0.0,
+    weight_decay=0.0,
+    clip_value=None,
+    clip_norm=None,
+    max_norm=None,
+    ema_decay=None,
+):
+    """Compile what is asked for, and nothing else."""
+    clips = clip_value is not None or clip_norm is not None
+    asked = {
+        _prepare: l1_ratio > 0 or clips,
+        _decay: weight_decay > 0,
+        _bound: max_norm is not None,
+        _average: ema_decay is not None,
+    }
+    limits = [clip_value, clip_norm, max_norm, ema_decay]
+    return Regularization(
+        *(_address(kernel, dtype) if on else 0 for kernel, on in asked.items()),
+        float(l1_ratio),
+        float(weight_decay),
+        np.array([np.inf if limit is None else limit for limit in limits]),
+    )
+
+
+def _address(kernel, dtype):
+    return addresses((kernel,), dtype, _ARGUMENTS[kernel])[0]
+
+
+@jit(entry=True)
+def _prepare(params, gradient, n_weights, l1, l2, limits):
+    """Elastic net (Zou and Hastie, 2005), then clipping by value, then by norm."""
+    real, zero = params.dtype.type, params.dtype.type(0)
+    slope_1, slope_2, limit = real(l1), real(l2), real(limits[_CLIP_VALUE])
+    absolute, squares, norm = 0.0, 0.0, 0.0
+    for i in range(n_weights):
+        w = params[i]
+        absolute += abs(w)
+        squares += np.float64(w) * w
+        sign = slope_1 if w > zero else (-slope_1 if w < zero else zero)
+        gradient[i] += slope_2 * w + sign
+    for i in range(gradient.size):
+        g = gradient[i]
+        g = limit if g > limit else (-limit if g < -limit else g)
+        gradient[i] = g
+        norm += np.float64(g) * g
+    norm = np.sqrt(norm)
+    if norm > limits[_CLIP_NORM]:
+        factor = real(limits[_CLIP_NORM] / norm)
+        for i in range(gradient.size):
+            gradient[i] *= factor
+    return l1 * absolute + 0.5 * l2 * squares
+
+
+@jit(entry=True)
+def _decay(params, n_weights, factor):
+    """Loshchilov and Hutter (2019)."""
+    factor = params.dtype.type(1 - factor)
+    for i in range(n_weights):
+        params[i] *= factor
+
+
+@jit(entry=True)
+def _bound(params, scratch, table, limits):
+    """Scale the columns of each matrix down to the norm (Srivastava et al., 2014)."""
+    limit, one = params.dtype.type(limits[_MAX_NORM]), params.dtype.type(1)
+    for layer in range(1, table.shape[0]):
+        shape = (table[layer - 1, UNITS], table[layer, WIDTH])
+        W = matrix_view(params, table[layer, WEIGHTS], shape)
+        factor = vector_view(scratch, 0, (W.shape[1],))
+        factor[:] = 0
+        for i in range(W.shape[0]):
+            for j in range(W.shape[1]):
+                factor[j] += W[i, j] * W[i, j]
+        for j in range(factor.size):
+            norm = np.sqrt(factor[j])
+            factor[j] = limit / norm if norm > limit else one
+        for i in range(W.shape[0]):
+            for j in range(W.shape[1]):
+                W[i, j] *= factor[j]
+
+
+@jit(entry=True)
+def _average(average, params, factor):
+    """average += factor * (params - average)."""
+    factor = params.dtype.type(factor)
+    for i in range(params.size):
+        average[i] += factor * (params[i] - average[i])
+
+
+_ARGUMENTS = {
+    _prepare: ("vector", "vector", "index", "scalar", "scalar", "hyper"),
+    _decay: ("vector", "index", "scalar"),
+    _bound: ("vector", "vector", "table", "hyper"),
+    _average: ("vector", "vector", "scalar"),
+}
+
+
+@jit
+def averaging_factor(limits, t):
+    """Of step t: in the first ones less of the random start remains."""
+    return max(1 - limits[_EMA_DECAY], 9 / (10 + t))
