@@ -10,11 +10,12 @@ import skmlp
 from skmlp.core.activations import ACTIVATIONS, activation_addresses
 from skmlp.core.architecture import make_architecture
 from skmlp.core.cache import candidate_folders, enabled
-from skmlp.core.jit import DISABLED
+from skmlp.core.dropout import dropout_addresses
+from skmlp.core.jit import DISABLED, ENTRY_KERNELS
 from skmlp.core.losses import LINKS, LOSSES, link_address, loss_address
-from skmlp.core.minibatches import run_blocks
+from skmlp.core.normalization import NORMALIZATIONS, normalization_addresses
 from skmlp.core.optimizers import OPTIMIZERS, step_address
-from skmlp.core.predict import predict_blocks
+from skmlp.core.regularization import make_regularization
 from skmlp.estimators.gate import make_data
 from skmlp.training.inference import predict
 from skmlp.training.loop import Epochs
@@ -33,6 +34,13 @@ def warm_up(dtype):
         link_address(link, dtype)
     for optimizer in OPTIMIZERS:
         step_address(optimizer, dtype)
+    for normalization in NORMALIZATIONS:
+        for training in True, False:
+            normalization_addresses(normalization, dtype, training=training)
+    dropout_addresses(dtype)
+    make_regularization(
+        dtype, l1_ratio=0.5, weight_decay=0.1, max_norm=1.0, ema_decay=0.9
+    )
 
     architecture = make_architecture([1, 1])
     data = make_data(np.ones((1, 1)), dtype, np.ones((1, 1)))
@@ -47,19 +55,6 @@ def warm_up(dtype):
     )
     epochs.loss_and_gradient(np.arange(1))
     predict(architecture, epochs.params, data, link="identity")
-
-
-def entry_kernels():
-    """All kernels that the cache keeps."""
-    return [
-        *(row.forward for row in ACTIVATIONS.values()),
-        *(row.backward for row in ACTIVATIONS.values()),
-        *(row.backward for row in LOSSES.values()),
-        *LINKS.values(),
-        *(row.step for row in OPTIMIZERS.values()),
-        run_blocks,
-        predict_blocks,
-    ]
 
 
 def cache_files():
@@ -81,7 +76,7 @@ def run_warmup(dtypes):
         start = perf_counter()
         warm_up(dtype)
         print(f"{dtype}: kernels ready after {perf_counter() - start:.1f} s")
-    statistics = [kernel.stats for kernel in entry_kernels()]
+    statistics = [kernel.stats for kernel in ENTRY_KERNELS]
     n_loaded = sum(sum(s.cache_hits.values()) for s in statistics)
     n_compiled = sum(sum(s.cache_misses.values()) for s in statistics)
     saved = [path for path, _ in cache_files().items() - before.items()]

@@ -20,6 +20,7 @@ from skmlp.core.cache import KernelStore, enabled, source_stamp
 DISABLED = bool(numba.config.DISABLE_JIT)
 STRICT_MATH = {"contract"}
 FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "afn"}  # NaN and inf stay visible
+ENTRY_KERNELS = []  # all that exist
 _STORE = KernelStore(source_stamp())
 
 
@@ -44,6 +45,8 @@ def jit(function=None, *, entry=False, strict=False):
         no_cpython_wrapper=not entry,
         no_cfunc_wrapper=True,
     )(function)
+    if entry:
+        ENTRY_KERNELS.append(kernel)
     if entry and not DISABLED and enabled():
         kernel._cache = _CheckedCache(function.__name__)
     return kernel

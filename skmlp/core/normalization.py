@@ -51,11 +51,19 @@ def column_moments(mean, variance, Z, weight):
 
 
 @jit
-def invert(inverse, variance, epsilon):
-    """inverse <- 1 / sqrt(variance + epsilon)."""
-    one, epsilon = inverse.dtype.type(1), inverse.dtype.type(epsilon)
-    for j in range(inverse.size):
-        inverse[j] = one / np.sqrt(variance[j] + epsilon)
+def take_running(mean, variance, running):
+    """The running statistics in the place of those of a minibatch."""
+    for j in range(mean.size):
+        mean[j] = running[0, j]
+        variance[j] = running[1, j]
+
+
+@jit
+def invert(variance, epsilon):
+    """variance <- 1 / sqrt(variance + epsilon)."""
+    one, epsilon = variance.dtype.type(1), variance.dtype.type(epsilon)
+    for j in range(variance.size):
+        variance[j] = one / np.sqrt(variance[j] + epsilon)
 
 
 @jit(entry=True)
@@ -63,15 +71,14 @@ def batch_forward(Z, X, scale, running, statistics, weight, momentum, epsilon):
     """Ioffe and Szegedy (2015). One row has no variance: the running ones serve."""
     mean, inverse = mean_and_scale(statistics, scale.size)
     if Z.shape[0] == 1:
-        mean[:] = running[0]
-        invert(inverse, running[1], epsilon)
+        take_running(mean, inverse, running)
     else:
         column_moments(mean, inverse, Z, weight)
         momentum = scale.dtype.type(momentum)
         for j in range(scale.size):
             running[0, j] += momentum * (mean[j] - running[0, j])
             running[1, j] += momentum * (inverse[j] - running[1, j])
-        invert(inverse, inverse, epsilon)
+    invert(inverse, epsilon)
     for i in range(Z.shape[0]):
         for j in range(Z.shape[1]):
             x = (Z[i, j] - mean[j]) * inverse[j]
@@ -103,8 +110,8 @@ def batch_backward(dZ, X, scale, dscale, statistics, weight):
 def running_forward(Z, X, scale, running, statistics, weight, momentum, epsilon):
     """What `batch_forward` is in prediction: nothing depends on other rows."""
     mean, factor = mean_and_scale(statistics, scale.size)
-    mean[:] = running[0]
-    invert(factor, running[1], epsilon)
+    take_running(mean, factor, running)
+    invert(factor, epsilon)
     for j in range(scale.size):
         factor[j] *= scale[j]
     for i in range(Z.shape[0]):
