@@ -35,7 +35,7 @@ from skmlp.estimators.split import split_set, validation_size, whole_set
 from skmlp.training.inference import predict
 from skmlp.training.initialization import INITIALIZERS, initialize
 
-_OF_STEPS = "clip_norm", "clip_value", "max_norm", "ema_decay"
+_OF_STEPS = "clip_norm", "clip_value", "max_norm", "ema_decay", "augmentation"
 _RESUMED = (
     "_optimizer",
     "_order",
@@ -62,6 +62,7 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         "norm_epsilon": [Interval(Real, 0, None, closed="neither")],
         "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "augmentation": [callable, None],
         "weight_init": [StrOptions({"auto", *INITIALIZERS}), callable],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -143,10 +144,7 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
             architecture = self._make_architecture(sizes)
             if not (incremental and hasattr(self, "_random_state")):
                 self._random_state = check_random_state(self.random_state)
-            if sparse.issparse(X) and self.input_dropout:
-                raise ValueError(
-                    "input_dropout needs dense X: pass X.toarray(), or input_dropout=0."
-                )
+            self._check_dense(X)
             if resume:
                 self._resume(architecture)
             else:
@@ -181,9 +179,16 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         for name, value in off.items():
             if getattr(self, name) != value:
                 raise ValueError(
-                    f"{name} changes the steps or needs a loss with corners, while"
-                    " solver='lbfgs' chooses its own steps along a smooth loss: choose"
-                    f" a stochastic solver, or {name}={value}."
+                    f"{name} changes the steps or the loss on the way, while"
+                    " solver='lbfgs' chooses its own steps along one smooth loss:"
+                    f" choose a stochastic solver, or {name}={value}."
+                )
+
+    def _check_dense(self, X):
+        for name, off in ("input_dropout", 0), ("augmentation", None):
+            if sparse.issparse(X) and getattr(self, name) != off:
+                raise ValueError(
+                    f"{name} needs dense X: pass X.toarray(), or {name}={off}."
                 )
 
     def _hidden_layer_sizes(self):

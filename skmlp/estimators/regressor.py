@@ -118,6 +118,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Keep the moving average of the weights (and running statistics) for validation
         and prediction: step t replaces ``1 - min(ema_decay, (1 + t) / (10 + t))`` of
         it. `coefs_` and `intercepts_` show the average.
+    augmentation : callable, default=None
+        An object from `skmlp.augmentation`, or another callable
+        ``(X, Y, rng) -> X, Y``, that is applied to the training rows, never to
+        validation rows, before each epoch. X is dense and Y as the network sees it, of
+        shape (n_samples, n_outputs).
 
     Attributes
     ----------
@@ -242,6 +247,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         clip_norm=None,
         clip_value=None,
         ema_decay=None,
+        augmentation=None,
     ):
         self._store_parameters(locals())
 

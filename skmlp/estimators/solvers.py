@@ -7,7 +7,9 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.optimize import _check_optimize_result
 
+from skmlp.core.inputs import read_only
 from skmlp.core.optimizers import OPTIMIZERS
+from skmlp.training.augmentation import augmented
 from skmlp.training.lbfgs import minimise
 from skmlp.training.loop import Epochs
 from skmlp.training.optimizer import Optimizer
@@ -64,6 +66,8 @@ class Solvers:
         n_epochs = 1 if incremental else self.max_iter
         try:
             for order in self._orders(training.rows, n_epochs, incremental):
+                if self.augmentation is not None:
+                    epochs.data = self._augmented(training)
                 n_steps = optimizer.n_steps
                 rates, base_rates = optimizer.rates(epochs.n_steps(order))
                 loss = epochs.run(
@@ -96,6 +100,15 @@ class Solvers:
         if not all_finite(moving):
             moving[:] = self._params
         self._report(outcome, optimizer)
+
+    def _augmented(self, training):
+        """The rows, those to train on made anew."""
+        X, Y = training.data.X.copy(), training.data.Y.copy()
+        rows = np.sort(training.rows)  # shuffling must not change what is drawn
+        X[rows], Y[rows] = augmented(
+            self.augmentation, X[rows], Y[rows], self._random_state
+        )
+        return training.data._replace(X=read_only(X), Y=read_only(Y))
 
     def _vector_that_moves(self):
         """What the optimizer changes: the weights, or those that they average."""
