@@ -3,7 +3,7 @@
 from skmlp.core.inputs import n_dense_rows
 from skmlp.core.intrinsics import borrowed_matrix, call, vector_view
 from skmlp.core.jit import jit
-from skmlp.core.network import forward
+from skmlp.core.network import forward, units
 
 
 @jit
@@ -14,14 +14,21 @@ def consecutive_rows(data, rows):
 
 
 @jit(entry=True)
-def predict_blocks(network, params, workspace, data, rows, out, block_size):
-    """out[i] <- link(raw prediction) for each of ``rows``, which are consecutive."""
+def predict_blocks(network, params, workspace, data, rows, out, block_size, layer):
+    """out[i] <- units of ``layer`` for each of ``rows``, which are consecutive.
+
+    Those of the last layer are link(raw prediction).
+    """
+    layout = network.layout
     for start in range(0, rows.size, block_size):
         n_rows = min(block_size, rows.size - start)
         block = vector_view(rows, start, (n_rows,))
         A = consecutive_rows(data, block)
         Z = forward(network, params, workspace, A, data, block, 0, 0)
-        call(network.head, (Z,))
+        if layer == layout.table.shape[0] - 1:
+            call(network.head, (Z,))
+        else:
+            Z = units(layout, workspace, n_rows, layer)
         for i in range(n_rows):
             for k in range(Z.shape[1]):
                 out[start + i, k] = Z[i, k]

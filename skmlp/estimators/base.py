@@ -44,6 +44,7 @@ _RESUMED = (
     "_split_state",
     "t_",
     "loss_curve_",
+    "_seconds",
     "validation_scores_",
 )
 
@@ -62,7 +63,10 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         "norm_epsilon": [Interval(Real, 0, None, closed="neither")],
         "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "norm_statistics": [StrOptions({"running", "population"})],
         "augmentation": [callable, None],
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "weight_init": [StrOptions({"auto", *INITIALIZERS}), callable],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -237,12 +241,18 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
             accept_sparse="csr",
             multi_output=True,
             y_numeric=is_regressor(self),
-            dtype=self._params.dtype if fitted else (np.float64, np.float32),
+            dtype=self._params.dtype if fitted else self._accepted_dtypes(),
             order="C",
             reset=not resume,
         )
         check_sparse_structure(X)
         return X, y
+
+    def _accepted_dtypes(self):
+        """The one asked for; or those that X may have, the first for all others."""
+        return (
+            (np.float64, np.float32) if self.dtype == "auto" else np.dtype(self.dtype)
+        )
 
     @abstractmethod
     def _encode(self, y, dtype, incremental):
@@ -319,6 +329,7 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
     def _describe_network(self):
         self.n_layers_ = len(self._layout.sizes)
         self.n_outputs_ = int(self._layout.sizes[-1])
+        self.n_parameters_ = self._layout.n_params
         self.out_activation_ = LOSSES[self._core_loss()].link
 
     @abstractmethod
@@ -328,7 +339,12 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
     def _prepare_curves(self, incremental):
         """Let patience start anew with each fit, and go on in partial_fit."""
         self.n_iter_ = 0
-        curves = {"t_": 0, "loss_curve_": [], "validation_scores_": None}
+        curves = {
+            "t_": 0,
+            "loss_curve_": [],
+            "_seconds": [],
+            "validation_scores_": None,
+        }
         for name, start in curves.items():
             vars(self).setdefault(name, start)
         if not incremental or vars(self).get("best_loss_") is None:
@@ -379,8 +395,8 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
             link=self.out_activation_ if link is None else link,
         )
 
-    def _predict_raw(self, X, link=None):
-        """link(raw prediction) of shape (n_samples, n_outputs) for users' X."""
+    def _rows_to_predict(self, X):
+        """Users' X, validated and packed."""
         check_is_fitted(self)
         self._take_over_edits()
         dtype = self._params.dtype
@@ -390,13 +406,63 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
                 self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
             )
             check_sparse_structure(X)
-        y_pred = self._forward(self._params, make_data(X, dtype), link)
+        return make_data(X, dtype)
+
+    def _predict_raw(self, X, link=None):
+        """link(raw prediction) of shape (n_samples, n_outputs) for users' X."""
+        y_pred = self._forward(self._params, self._rows_to_predict(X), link)
         if not np.isfinite(y_pred).all():
             raise ValueError(
                 "Predictions are not finite. X or coefs_ contain too large values:"
                 " scale the data, as for fit."
             )
         return y_pred
+
+    def hidden_activations(self, X, layer=-1):
+        """Units of a hidden layer, for instance as features of another model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        layer : int, default=-1
+            Which hidden layer: 0 is the first, -1 the last.
+
+        Returns
+        -------
+        A : ndarray of shape (n_samples, n_units)
+            The activations, as prediction computes them.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer.
+        """
+        data = self._rows_to_predict(X)
+        n_hidden = self.n_layers_ - 2
+        if not -n_hidden <= layer < n_hidden:
+            raise ValueError(
+                f"layer must be in [{-n_hidden}, {n_hidden}), as there are {n_hidden}"
+                f" hidden layers; got {layer}."
+            )
+        number = 1 + layer % n_hidden
+        return predict(self._architecture, self._params, data, layer=number)
+
+    @property
+    def history_(self):
+        """Dict of lists with an item per epoch or iteration, ready for a DataFrame."""
+        curves = {
+            "loss": self.loss_curve_,
+            "validation_score": self.validation_scores_,
+            "learning_rate": vars(self).get("learning_rates_"),
+            "seconds": self._seconds,
+        }
+        n = len(self.loss_curve_)
+        return {
+            name: list(curve)
+            for name, curve in curves.items()
+            if curve is not None and len(curve) == n
+        }
 
     def _is_settled(self, X):
         named = hasattr(self, "feature_names_in_")  # then a warning is due

@@ -94,6 +94,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Weight of a minibatch in the running averages, in (0, 1].
     norm_epsilon : float, default=1e-5
         Added to variances.
+    norm_statistics : {'running', 'population'}, default='running'
+        What prediction takes for the statistics of 'batch': running averages, or, at
+        the end of `fit`, exact means and variances over the training rows. During
+        training and after `partial_fit` they are running averages.
     dropout : float or a sequence of them, default=0.0
         Share of units of the hidden layers, or of each of them, that are set to zero
         at random in each training step [6]_; the others are divided by 1 - dropout.
@@ -130,6 +134,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ``(X, Y, rng) -> X, Y``, that is applied to the training rows, never to
         validation rows, before each epoch. X is dense and Y as the network sees it, of
         shape (n_samples, n_outputs).
+    dtype : {'auto', 'float32', 'float64'}, default='auto'
+        What to compute in; 'auto' follows X.
+    max_time : float, default=None
+        Seconds after which `fit` ends, once the epoch or iteration is done, as if
+        `max_iter` were reached.
 
     Attributes
     ----------
@@ -157,6 +166,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Their names, if X had string names.
     n_iter_ : int
         Epochs or iterations of the latest fit.
+    stopping_reason_ : str
+        Why the latest fit ended: 'converged' (patience ran out, or L-BFGS is done),
+        'max_iter', 'max_time', 'diverged', 'interrupted', or 'one epoch' of
+        `partial_fit`.
+    history_ : dict of list
+        Loss, validation score (with early stopping) and seconds since the fit began,
+        an item per epoch or iteration, ready for a DataFrame.
+    n_parameters_ : int
+        Number of trained parameters.
     n_layers_ : int
         Number of layers, input and output included.
     n_outputs_ : int
@@ -250,6 +268,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         normalization=None,
         norm_momentum=0.1,
         norm_epsilon=1e-5,
+        norm_statistics="running",
         dropout=0.0,
         input_dropout=0.0,
         weight_init="auto",
@@ -260,6 +279,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         clip_value=None,
         ema_decay=None,
         augmentation=None,
+        dtype="auto",
+        max_time=None,
     ):
         self._store_parameters(locals())
 

@@ -2,6 +2,7 @@
 
 import warnings
 from abc import abstractmethod
+from time import perf_counter
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -13,6 +14,7 @@ from skmlp.training.augmentation import augmented
 from skmlp.training.lbfgs import minimise
 from skmlp.training.loop import Epochs
 from skmlp.training.optimizer import Optimizer
+from skmlp.training.population import set_population_statistics
 from skmlp.training.stopping import Checkpoint, Patience, all_finite
 
 STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "none")
@@ -59,6 +61,7 @@ class Solvers:
     def _fit_stochastic(self, training, resume, incremental):
         optimizer = self._prepare_optimizer(incremental)
         batch_size = self._batch_size(training.rows.size)
+        self._started = perf_counter()
         moving = self._vector_that_moves()
         epochs = self._epochs(moving, training, self.solver, batch_size)
         patience = self._patience(training, resume)
@@ -87,6 +90,9 @@ class Solvers:
                     checkpoint.save()
                 self._show_patience(patience)
                 optimizer.epoch_ended(self.t_)
+                if self._out_of_time():
+                    outcome = "max_time"
+                    break
                 if patience.exhausted and self._give_up(optimizer, patience):
                     outcome = "converged"
                     break
@@ -99,7 +105,23 @@ class Solvers:
             checkpoint.restore()
         if not all_finite(moving):
             moving[:] = self._params
+        if self.norm_statistics == "population" and not incremental:
+            self._set_population_statistics(training)
+        self.stopping_reason_ = outcome
         self._report(outcome, optimizer)
+
+    def _out_of_time(self):
+        elapsed = perf_counter() - self._started
+        return self.max_time is not None and elapsed >= self.max_time
+
+    def _set_population_statistics(self, training):
+        data = training.data
+        weight = data.sample_weight
+        if not weight.size:
+            n_rows = data.indptr.size - 1 if data.indptr.size else len(data.X)
+            weight = np.zeros(n_rows)
+            weight[training.rows] = 1
+        set_population_statistics(self._architecture, self._params, data, weight)
 
     def _augmented(self, training):
         """The rows, those to train on made anew."""
@@ -133,10 +155,14 @@ class Solvers:
             yield rows
 
     def _report(self, outcome, optimizer):
-        if outcome == "max_iter":
+        if outcome in ("max_iter", "max_time"):
+            limits = {
+                "max_iter": f"Maximum iterations ({self.max_iter})",
+                "max_time": f"max_time ({self.max_time} s)",
+            }
             warnings.warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached"
-                " and the optimization hasn't converged yet.",
+                f"Stochastic Optimizer: {limits[outcome]} reached and the optimization"
+                " hasn't converged yet.",
                 ConvergenceWarning,
                 stacklevel=6,
             )
@@ -200,6 +226,7 @@ class Solvers:
         self.n_iter_ += 1
         self.loss_ = loss
         self.loss_curve_.append(loss)
+        self._seconds.append(perf_counter() - self._started)
         if self.verbose:
             print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
         if validation is None:
@@ -247,13 +274,15 @@ class Solvers:
         epochs = self._epochs(params, training, "none", training.rows.size)
         patience = self._patience(training, resume)
         checkpoint = Checkpoint(params)
+        self._started = perf_counter()
 
         def on_iteration(loss):
             value = self._record(loss, params, training.validation)
             if patience.update(value) or not self.early_stopping:
                 checkpoint.save()
             self._show_patience(patience)
-            return self.early_stopping and (patience.exhausted or np.isnan(value))
+            stopped = self.early_stopping and (patience.exhausted or np.isnan(value))
+            return stopped or self._out_of_time()
 
         try:
             result = minimise(
@@ -266,8 +295,10 @@ class Solvers:
             )
             self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
             self.loss_ = float(result.fun)
+            self.stopping_reason_ = self._reason_of_lbfgs(result)
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=5)
+            self.stopping_reason_ = "interrupted"
 
         if self.early_stopping:
             checkpoint.restore()
@@ -276,3 +307,8 @@ class Solvers:
         if not all_finite(found):
             raise ValueError(_NOT_FINITE)
         self._params[:] = found
+
+    def _reason_of_lbfgs(self, result):
+        if self._out_of_time():
+            return "max_time"
+        return "converged" if result.status == 0 else "max_iter"

@@ -10,12 +10,21 @@ from skmlp.training.blocks import prediction_block_size
 _RUN_FLOPS = 1e9
 
 
-def predict(architecture, params, data, *, link):
-    """link(raw prediction) of all rows of ``data``.
+def predict(architecture, params, data, *, link="identity", layer=None):
+    """link(raw prediction) of all rows of ``data``, or the units of a hidden layer.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    params : ndarray of shape (n_total,)
+    data : Data
+    link : str, default="identity"
+    layer : int, default=None
+        Which units to return, counted from the input, layer 0; by default the last.
 
     Returns
     -------
-    ndarray of shape (n_rows, n_outputs), of the dtype of ``params``
+    ndarray of shape (n_rows, n_units), of the dtype of ``params``
     """
     layout = architecture.layout()
     sparse = data.indptr.size > 0
@@ -25,10 +34,11 @@ def predict(architecture, params, data, *, link):
     workspace = make_workspace(
         architecture, block_size, params.dtype, sparse=sparse, training=False
     )
-    out = np.empty((n_rows, int(layout.sizes[-1])), params.dtype)
+    layer = len(layout.sizes) - 1 if layer is None else layer
+    out = np.empty((n_rows, int(layout.sizes[layer])), params.dtype)
     per_run = max(int(_RUN_FLOPS / (2 * layout.n_weights)), block_size)
     for start in range(0, n_rows, per_run):
         rows = read_only(np.arange(start, min(start + per_run, n_rows)))
         part = out[start : start + per_run]
-        predict_blocks(network, params, workspace, data, rows, part, block_size)
+        predict_blocks(network, params, workspace, data, rows, part, block_size, layer)
     return out

@@ -26,6 +26,7 @@ def predict(problem, link, rows, block_size):
         read_only(np.asarray(rows, np.intp)),
         out,
         block_size,
+        len(problem.layout.sizes) - 1,
     )
     return out
 

@@ -85,9 +85,9 @@ def test_long_work_is_cut_into_runs(monkeypatch):
         n_blocks.append(args[-1] - args[-2])
         return train(*args)
 
-    def predict_blocks(network, params, workspace, data, rows, out, block_size):
+    def predict_blocks(network, params, workspace, data, rows, out, *where):
         n_rows.append(rows.size)
-        return predict(network, params, workspace, data, rows, out, block_size)
+        return predict(network, params, workspace, data, rows, out, *where)
 
     train, predict = loop.run_blocks, inference.predict_blocks
     monkeypatch.setattr(loop, "run_blocks", run_blocks)
