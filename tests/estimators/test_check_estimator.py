@@ -38,8 +38,8 @@ CLASSIFIER = [
 REGRESSOR = [
     {"loss": "poisson"},
     {"loss": "poisson", "solver": "lbfgs"},
-    {"loss": "gamma"},
-    {"loss": "tweedie"},
+    {"loss": "gamma", "solver": "lbfgs"},
+    {"loss": "tweedie", "max_iter": 200},
     {"loss": "huber"},
     {"loss": "quantile"},
     {"loss": "gaussian_nll"},
@@ -76,6 +76,8 @@ def expected_failures(estimator):
         why = "the random split sees other rows when rows are repeated"
         reasons |= dict.fromkeys(WEIGHT_CHECKS, why)
         if estimator.solver != "lbfgs":
+            why = "with weights 1e7 : 1, validation is perfect once one class is right"
+            reasons["check_class_weight_classifiers"] = why
             why = "test_mlp.py wants partial_fit to be there and to raise"
             reasons |= dict.fromkeys(PARTIAL_FIT_CHECKS, why)
     if estimator.batch_size == 8:
