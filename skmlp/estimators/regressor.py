@@ -9,19 +9,10 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
+from skmlp.core.losses import LOSSES
 from skmlp.estimators.base import BaseMLP
 
-_LOSSES = {
-    "squared_error",
-    "absolute_error",
-    "huber",
-    "log_cosh",
-    "quantile",
-    "gaussian_nll",
-    "poisson",
-    "gamma",
-    "tweedie",
-}
+_LINKS = "identity", "gaussian", "exp"
 _NOT_NEGATIVE = "poisson", "tweedie"
 
 
@@ -227,7 +218,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions(_LOSSES)],
+        "loss": [StrOptions({n for n, row in LOSSES.items() if row.link in _LINKS})],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
         "tweedie_power": [Interval(Real, 1, 2, closed="neither")],
