@@ -21,15 +21,16 @@ from skmlp.training.loop import Epochs
 DTYPES = np.float32, np.float64
 
 
-def random_targets(rng, link, shape):
-    """Targets in the range of a link."""
+def random_targets(rng, loss, shape):
+    """Targets in the range of a loss."""
+    link = LOSSES[loss].link
     if link == "softmax":
         return np.eye(shape[1])[rng.integers(shape[1], size=shape[0])]
     draw = {
-        "identity": rng.standard_normal,
+        "gamma": lambda size: 0.5 + rng.random(size),
         "exp": lambda size: rng.poisson(1.0, size),
         "logistic": lambda size: rng.integers(2, size=size),
-    }[link]
+    }.get(loss if loss == "gamma" else link, rng.standard_normal)
     return draw(size=shape).astype(np.float64)
 
 
@@ -119,12 +120,18 @@ def make_problem(
     seed=0,
     **architecture,
 ):
-    """Draw a problem; half of X is zero, and so is one of the weights."""
+    """Draw a problem; half of X is zero, and so is one of the weights.
+
+    The last of ``sizes`` counts columns of targets.
+    """
     rng = np.random.default_rng(seed)
-    architecture = make_architecture(sizes, activation, **architecture)
+    n_outputs = sizes[-1] * LOSSES[loss].per_target
+    architecture = make_architecture(
+        (*sizes[:-1], n_outputs), activation, **architecture
+    )
     X = rng.standard_normal((n_rows, sizes[0])) * rng.integers(2, size=sizes[0])
     X[rng.random(X.shape) < 0.3] = 0
-    Y = random_targets(rng, LOSSES[loss].link, (n_rows, sizes[-1]))
+    Y = random_targets(rng, loss, (n_rows, sizes[-1]))
     weight = rng.random(n_rows) * 2 if weighted else None
     if weighted:
         weight[0] = 0
@@ -205,7 +212,7 @@ def run_epoch(
         0,
         0,
     )
-    network = training_network(architecture, problem.loss, params.dtype)
+    network = training_network(architecture, problem.loss, params.dtype, naive.HYPER)
     n_total = n_blocks(len(order), batch_size, block_size)
     edges = [0, *sorted(min(cut, n_total) for cut in cuts), n_total]
     for first, last in itertools.pairwise(edges):
@@ -226,6 +233,7 @@ def epochs_of(problem, batch_size, optimizer="none"):
         problem.params,
         problem.data,
         loss=problem.loss,
+        loss_hyper=naive.HYPER,
         alpha=problem.alpha,
         mean_weight=problem.mean_weight,
         batch_size=batch_size,

@@ -16,37 +16,155 @@ ACTIVATIONS = {
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(z.dtype)),
 }
+
+
+def gaussian_link(z):
+    """Means, and standard deviations with the smallest that arithmetic allows."""
+    means, raw = np.split(z, [z.shape[1] // 2], axis=1)
+    return np.hstack([means, np.sqrt(np.exp(raw) + np.finfo(z.dtype).eps ** 2)])
+
+
 LINKS = {
     "identity": lambda z: z,
+    "sorted": lambda z: np.sort(z, axis=1),
+    "gaussian": gaussian_link,
     "exp": np.exp,
     "logistic": expit,
     "softmax": lambda z: softmax(z, axis=1),
 }
 
+# Parameters of losses, where tests give no others. (Beta-NLL with another beta than
+# zero has derivatives that are no slopes.)
+HYPER = {
+    "huber_delta": 0.8,
+    "quantile": 0.3,
+    "nll_beta": 0.0,
+    "tweedie_power": 1.4,
+    "focal_gamma": 2.0,
+}
 
-def squared_error(z, y, eps):
+
+def squared_error(z, y, eps, hyper):
     return ((z - y) ** 2 / 2).mean(axis=1)
 
 
-def poisson(z, y, eps):
+def absolute_error(z, y, eps, hyper):
+    return abs(z - y).sum(axis=1)
+
+
+def huber(z, y, eps, hyper):
+    delta, size = hyper["huber_delta"], abs(z - y)
+    linear = delta * (size - delta / 2)
+    return np.where(size <= delta, size**2 / 2, linear).sum(axis=1)
+
+
+def huber_slope(z, y, eps, hyper):
+    return np.clip(z - y, -hyper["huber_delta"], hyper["huber_delta"])
+
+
+def log_cosh(z, y, eps, hyper):
+    return np.log(np.cosh(z - y)).sum(axis=1)
+
+
+def quantile(z, y, eps, hyper):
+    tau = np.asarray(hyper["quantile"])
+    return np.where(z < y, tau * (y - z), (1 - tau) * (z - y)).sum(axis=1)
+
+
+def quantile_slope(z, y, eps, hyper):
+    tau = np.asarray(hyper["quantile"])
+    return np.where(z == y, 0, np.where(z < y, -tau, 1 - tau))
+
+
+def gaussian_nll(z, y, eps, hyper):
+    mean, raw = np.hsplit(z, 2)
+    variance = np.exp(raw) + eps**2
+    return (np.log(variance) + (y - mean) ** 2 / variance).sum(axis=1) / 2
+
+
+def gaussian_nll_slope(z, y, eps, hyper):
+    mean, raw = np.hsplit(z, 2)
+    variance = np.exp(raw) + eps**2
+    by_mean = (mean - y) / variance
+    by_variance = (1 / variance - (y - mean) ** 2 / variance**2) / 2
+    weight = variance ** hyper["nll_beta"]
+    return np.hstack([weight * by_mean, weight * by_variance * np.exp(raw)])
+
+
+def poisson(z, y, eps, hyper):
     return (xlogy(y, y) - y * z - y + np.exp(z)).sum(axis=1)
 
 
-def binary_log_loss(z, y, eps):
+def gamma(z, y, eps, hyper):
+    return (z - np.log(y) + y / np.exp(z) - 1).sum(axis=1)
+
+
+def tweedie(z, y, eps, hyper):
+    p, mean = hyper["tweedie_power"], np.exp(z)
+    constant = y ** (2 - p) / ((1 - p) * (2 - p))
+    mean_terms = mean ** (2 - p) / (2 - p) - y * mean ** (1 - p) / (1 - p)
+    return (constant + mean_terms).sum(axis=1)
+
+
+def tweedie_slope(z, y, eps, hyper):
+    mean = np.exp(z)
+    return (mean - y) * mean ** (1 - hyper["tweedie_power"])
+
+
+def binary_log_loss(z, y, eps, hyper):
+    return binary_focal(z, y, eps, {"focal_gamma": 0})
+
+
+def log_loss(z, y, eps, hyper):
+    return focal(z, y, eps, {"focal_gamma": 0})
+
+
+def binary_focal(z, y, eps, hyper):
     p, q = np.maximum(expit(z), eps), np.maximum(expit(-z), eps)
-    return -(y * np.log(p) + (1 - y) * np.log(q)).sum(axis=1)
+    weight_p, weight_q = q ** hyper["focal_gamma"], p ** hyper["focal_gamma"]
+    return -(y * weight_p * np.log(p) + (1 - y) * weight_q * np.log(q)).sum(axis=1)
 
 
-def log_loss(z, y, eps):
-    return -(y * np.log(np.maximum(softmax(z, axis=1), eps))).sum(axis=1)
+def binary_focal_slope(z, y, eps, hyper):
+    p, q, power = expit(z), expit(-z), hyper["focal_gamma"]
+    by_p = y * (power * q ** (power - 1) * np.log(p) - q**power / p)
+    by_q = (1 - y) * (power * p ** (power - 1) * np.log(q) - p**power / q)
+    return (by_p - by_q) * p * q
 
 
-# name: (loss of each row, link)
+def focal(z, y, eps, hyper):
+    p = softmax(z, axis=1)
+    weight = (1 - p) ** hyper["focal_gamma"]
+    return -(y * weight * np.log(np.maximum(p, eps))).sum(axis=1)
+
+
+def focal_slope(z, y, eps, hyper):
+    p, power = softmax(z, axis=1), hyper["focal_gamma"]
+    by_p = y * (power * (1 - p) ** (power - 1) * np.log(p) - (1 - p) ** power / p)
+    return p * (by_p - (p * by_p).sum(axis=1, keepdims=True))
+
+
+def canonical(link):
+    return lambda z, y, eps, hyper: LINKS[link](z) - y
+
+
+# name: (loss of each row, derivative, link), the first two of raw predictions,
+# targets, the least probability and a dict of parameters
 LOSSES = {
-    "squared_error": (squared_error, "identity"),
-    "poisson": (poisson, "exp"),
-    "binary_log_loss": (binary_log_loss, "logistic"),
-    "log_loss": (log_loss, "softmax"),
+    "squared_error": (squared_error, canonical("identity"), "identity"),
+    "absolute_error": (absolute_error, lambda z, y, *_: np.sign(z - y), "identity"),
+    "huber": (huber, huber_slope, "identity"),
+    "log_cosh": (log_cosh, lambda z, y, *_: np.tanh(z - y), "identity"),
+    "quantile": (quantile, quantile_slope, "identity"),
+    "quantiles": (quantile, quantile_slope, "sorted"),
+    "gaussian_nll": (gaussian_nll, gaussian_nll_slope, "gaussian"),
+    "poisson": (poisson, canonical("exp"), "exp"),
+    "gamma": (gamma, lambda z, y, *_: 1 - y / np.exp(z), "exp"),
+    "tweedie": (tweedie, tweedie_slope, "exp"),
+    "binary_log_loss": (binary_log_loss, canonical("logistic"), "logistic"),
+    "log_loss": (log_loss, canonical("softmax"), "softmax"),
+    "binary_focal": (binary_focal, binary_focal_slope, "logistic"),
+    "focal": (focal, focal_slope, "softmax"),
 }
 
 
@@ -92,15 +210,15 @@ def loss_and_gradient(
     eps=EPS,
 ):
     """Weighted mean loss of one minibatch with its penalty, d coefs, d intercepts."""
-    row_loss, link = LOSSES[loss]
+    row_loss, slope, _ = LOSSES[loss]
     _, derivative = ACTIVATIONS[activation]
     total = len(X) * mean_weight
     share = (np.ones(len(X)) if weight is None else weight) / total
     pre, post = forward(coefs, intercepts, X, activation)
-    value = share @ row_loss(post[-1], Y, eps)
+    value = share @ row_loss(post[-1], Y, eps, HYPER)
     value += alpha / (2 * total) * sum((W**2).sum() for W in coefs)
 
-    delta = share[:, None] * (LINKS[link](post[-1]) - Y)
+    delta = share[:, None] * slope(post[-1], Y, eps, HYPER)
     d_coefs, d_intercepts = [None] * len(coefs), [None] * len(coefs)
     for i in reversed(range(len(coefs))):
         d_coefs[i] = post[i].T @ delta + alpha / total * coefs[i]

@@ -144,7 +144,8 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         self._check_combinations()
         with self._unchanged_on_error():
             X, Y, weight = self._validate_fit(X, y, sample_weight, incremental, resume)
-            sizes = [X.shape[1], *hidden_layer_sizes, Y.shape[1]]
+            n_outputs = Y.shape[1] * LOSSES[self._core_loss()].per_target
+            sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
             architecture = self._make_architecture(sizes)
             if not (incremental and hasattr(self, "_random_state")):
                 self._random_state = check_random_state(self.random_state)
@@ -221,6 +222,7 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         weight = check_sample_weight(sample_weight, X)
         Y = self._encode(y, X.dtype, incremental)
         check_range(Y, X.dtype)
+        weight = self._weigh_classes(Y, weight)
         if resume:
             self._take_over_edits(X.dtype)
         if weight is not None and not weight.all():
@@ -257,6 +259,10 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
     @abstractmethod
     def _encode(self, y, dtype, incremental):
         """Targets as an array of shape (n_samples, n_outputs)."""
+
+    def _weigh_classes(self, Y, weight):
+        """Weights of rows, with those of their classes."""
+        return weight
 
     def _make_architecture(self, sizes):
         n_hidden = len(sizes) - 2
@@ -335,6 +341,11 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
     @abstractmethod
     def _core_loss(self):
         """Name of the loss in the core's table."""
+
+    def _loss_hyper(self):
+        """Parameters of the loss, by name."""
+        names = LOSSES[self._core_loss()].hyper
+        return {name: getattr(self, name) for name in names}
 
     def _prepare_curves(self, incremental):
         """Let patience start anew with each fit, and go on in partial_fit."""

@@ -1,11 +1,13 @@
 """The classifier."""
 
+from numbers import Real
+
 import numpy as np
 from scipy.special import expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -14,14 +16,16 @@ from sklearn.utils.multiclass import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from skmlp.core.inputs import read_only
 from skmlp.estimators.base import BaseMLP
+from skmlp.estimators.class_weight import weigh_classes, weigh_labels
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron classifier.
 
-    Minimises the log-loss: with one logistic output for two classes, by softmax for
-    more, with independent logistic outputs for multilabel targets.
+    Minimises the log-loss, or the focal loss: with one logistic output for two classes,
+    by softmax for more, with independent logistic outputs for multilabel targets.
 
     Parameters
     ----------
@@ -83,8 +87,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         training loss, or in the validation score with `early_stopping`.
     max_fun : int, default=15000
         Most evaluations of the loss by 'lbfgs'.
-    loss : {'log_loss'}, default='log_loss'
-        What is minimised, see above.
+    loss : {'log_loss', 'focal'}, default='log_loss'
+        What is minimised, see above. 'focal' [10]_ weighs each row's log-loss by
+        ``(1 - p) ** focal_gamma``, p being the probability of its class: rows that
+        are easy count less, and probabilities are drawn towards the middle.
     normalization : {'batch', 'layer'} or None, or a sequence of them, default=None
         Normalisation between the affine part and the activation of the hidden layers,
         or of each of them: over the rows of the minibatch [4]_ or over the units of a
@@ -139,6 +145,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     max_time : float, default=None
         Seconds after which `fit` ends, once the epoch or iteration is done, as if
         `max_iter` were reached.
+    focal_gamma : float, default=2.0
+        Exponent of 'focal', not negative; with zero it is the log-loss.
+    label_smoothing : float, default=0.0
+        In training the target is ``1 - label_smoothing`` for the true class, plus
+        ``label_smoothing / n_classes`` for each [11]_. In [0, 1); validation scores
+        know nothing of it. Not for multilabel targets.
+    class_weight : dict, list of dict, 'balanced' or None, default=None
+        Factors ``{class: weight}`` of the sample weights; classes that are missing
+        count one. 'balanced' is ``n_samples / (n_classes * count)`` for each class,
+        rows counted by their sample weight; it is not for `partial_fit`, which sees
+        a part of the rows. For multilabel targets a list with a dict
+        ``{0: weight, 1: weight}`` for each label, whose factors are multiplied.
+        Validation scores are weighted too.
 
     Attributes
     ----------
@@ -215,6 +234,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
        nonlinear dynamics of learning in deep linear neural networks", ICLR 2014.
     .. [9] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization",
        ICLR 2019, :arxiv:`1711.05101`.
+    .. [10] T.-Y. Lin, P. Goyal, R. Girshick, K. He and P. Dollar, "Focal loss for dense
+       object detection", ICCV 2017, :arxiv:`1708.02002`.
+    .. [11] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the
+       Inception architecture for computer vision", CVPR 2016, :arxiv:`1512.00567`.
 
     Examples
     --------
@@ -235,7 +258,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"log_loss"})],
+        "loss": [StrOptions({"log_loss", "focal"})],
+        "focal_gamma": [Interval(Real, 0, None, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
     }
 
     def __init__(
@@ -281,6 +307,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         augmentation=None,
         dtype="auto",
         max_time=None,
+        focal_gamma=2.0,
+        label_smoothing=0.0,
+        class_weight=None,
     ):
         self._store_parameters(locals())
 
@@ -314,6 +343,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If parameters or data are invalid, with `early_stopping`, or if the
             weights diverge: they are then left as they were.
         """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' needs all rows, and partial_fit sees a part of"
+                " them: pass the dict of weights that"
+                " sklearn.utils.class_weight.compute_class_weight('balanced', ...)"
+                " gives for a large enough sample."
+            )
         with self._unchanged_on_error():
             if _check_partial_fit_first_call(self, classes):
                 labels = y if type_of_target(y).startswith("multilabel") else classes
@@ -401,6 +437,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = self._label_binarizer.classes_
         elif self.warm_start or y.ndim != 1 or self._is_multilabel():
             self._check_classes(unique_labels(y))
+        if self.label_smoothing and self._is_multilabel():
+            raise ValueError(
+                "label_smoothing moves probability from the true class to the others,"
+                " but multilabel targets do not exclude each other: set"
+                " label_smoothing=0."
+            )
         if y.ndim != 1 or self._is_multilabel():
             return self._label_binarizer.transform(y)
         return self._indicators(y, dtype)
@@ -434,9 +476,29 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _is_multilabel(self):
         return self._label_binarizer.y_type_.startswith("multilabel")
 
+    def _weigh_classes(self, Y, weight):
+        if self.class_weight is None:
+            return weight
+        if self._is_multilabel():
+            weight = weigh_labels(self.class_weight, Y, weight)
+        else:
+            codes = _codes(Y)
+            weight = weigh_classes(self.class_weight, self.classes_, codes, weight)
+        if not weight.any():
+            raise ValueError("class_weight gives all rows the weight zero.")
+        return weight
+
+    def _training_set(self, X, Y, weight, dtype):
+        training = super()._training_set(X, Y, weight, dtype)
+        if not self.label_smoothing:
+            return training
+        Y, share = training.data.Y, self.label_smoothing / max(2, len(self.classes_))
+        smooth = read_only(Y * (1 - self.label_smoothing) + share)
+        return training._replace(data=training.data._replace(Y=smooth))
+
     def _core_loss(self):
         multiclass = self._label_binarizer.y_type_ == "multiclass"
-        return "log_loss" if multiclass else "binary_log_loss"
+        return self.loss if multiclass else f"binary_{self.loss}"
 
     def _n_classes_to_validate(self):
         return 0 if self._is_multilabel() else len(self.classes_)
@@ -453,7 +515,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_label = not self.label_smoothing
         return tags
 
 

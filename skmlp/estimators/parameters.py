@@ -108,6 +108,7 @@ class FlatParameters:
             params,
             make_data(X, params.dtype, y, weight),
             loss=self._core_loss(),
+            loss_hyper=self._loss_hyper(),
             alpha=self.alpha,
             mean_weight=mean_weight,
             batch_size=len(y),

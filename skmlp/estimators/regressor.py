@@ -1,26 +1,50 @@
 """The regressor."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
-from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
+from sklearn.metrics import d2_pinball_score, r2_score
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
+from skmlp.core.losses import LOSSES
 from skmlp.estimators.base import BaseMLP
+
+_LINKS = "identity", "gaussian", "exp"
+_NOT_NEGATIVE = "poisson", "tweedie"
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multi-layer perceptron regressor.
 
-    Minimises half the squared error, or half the Poisson deviance, for one or
-    several outputs.
+    Minimises half the squared error or another loss, for one or several targets, and
+    predicts means, quantiles, or means with standard deviations.
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
-        Half the squared error, or half the Poisson deviance: the latter predicts
-        ``exp`` of the raw prediction and needs targets ``y >= 0``.
+    loss : {'squared_error', 'absolute_error', 'huber', 'log_cosh', 'quantile', \
+            'gaussian_nll', 'poisson', 'gamma', 'tweedie'}, default='squared_error'
+        What is minimised, with e the prediction minus the target:
+
+        - 'squared_error': ``e ** 2 / 2``, for the mean;
+        - 'absolute_error': ``|e|``, for the median;
+        - 'huber' [10]_: the squared error up to ``|e| = huber_delta``, and from there
+          ``huber_delta * (|e| - huber_delta / 2)``;
+        - 'log_cosh': ``log(cosh(e))``, a smooth relative of both;
+        - 'quantile' [11]_: ``quantile * |e|`` below the target, and
+          ``(1 - quantile) * |e|`` above it;
+        - 'gaussian_nll': the negative logarithm of a normal density, whose mean and
+          variance both depend on X, without the constant ``log(2 pi) / 2``; has two
+          outputs per target;
+        - 'poisson', 'gamma' and 'tweedie': half the deviance of these distributions;
+          they predict ``exp`` of the raw prediction and need targets ``y >= 0``,
+          'gamma' ``y > 0``.
+
+        The squared error is averaged over targets in `loss_`, as in scikit-learn, and
+        the others are summed. 'absolute_error' and 'quantile' have kinks, for which
+        'lbfgs' is not made.
     hidden_layer_sizes : array-like of int or int, default=(100,)
         Units of each hidden layer; an empty sequence gives a linear model.
     activation : {'identity', 'logistic', 'tanh', 'relu'} or a sequence of them, \
@@ -66,7 +90,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Whether 'sgd' uses Nesterov's momentum.
     early_stopping : bool, default=False
         Whether to set `validation_fraction` of the rows aside, to stop when the
-        R2 on them stops improving, and to keep the weights of the best one.
+        score on them stops improving, and to keep the weights of the best one: R2,
+        or D2 of the pinball loss with 'quantile', see `score`.
     validation_fraction : float, default=0.1
         Share of rows set aside; two rows at least.
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -132,6 +157,20 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     max_time : float, default=None
         Seconds after which `fit` ends, once the epoch or iteration is done, as if
         `max_iter` were reached.
+    huber_delta : float, default=1.0
+        Where 'huber' turns from quadratic to linear, in units of the targets.
+    quantile : float or sequence of float, default=0.5
+        Share of targets below the prediction of 'quantile', in (0, 1). Several, in
+        rising order and for a single target only, have an output each, and are
+        sorted in prediction, so that they do not cross [12]_.
+    tweedie_power : float, default=1.5
+        Power p of 'tweedie', in (1, 2): the variance grows like ``mean ** p``.
+    nll_beta : float, default=0.5
+        With 'gaussian_nll', each row's gradient is multiplied by its predicted
+        ``variance ** nll_beta``, held fixed in derivation [13]_: from 0, the plain
+        likelihood, under which rows of large variance hardly improve the mean, to 1,
+        under which all count alike. The reported losses are plain. The weighted
+        gradient is not the slope of any loss, so that 'lbfgs' needs 0.
 
     Attributes
     ----------
@@ -142,7 +181,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     loss_curve_ : list of float
         Loss of each epoch or iteration.
     validation_scores_ : list of float or None
-        R2 on the validation rows after each epoch, with `early_stopping`.
+        Score on the validation rows after each epoch, with `early_stopping`.
     best_validation_score_ : float or None
         Best of them.
     t_ : int
@@ -171,7 +210,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     n_outputs_ : int
         Number of output units.
     out_activation_ : str
-        Link from the raw prediction to the mean: 'identity' or 'exp'.
+        Link from the raw prediction: 'identity', 'exp', 'sorted' for several
+        quantiles, or 'gaussian': the second half of the outputs, s, becomes the
+        standard deviation ``sqrt(exp(s) + eps ** 2)``.
 
     See Also
     --------
@@ -206,6 +247,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
        nonlinear dynamics of learning in deep linear neural networks", ICLR 2014.
     .. [9] I. Loshchilov and F. Hutter, "Decoupled weight decay regularization",
        ICLR 2019, :arxiv:`1711.05101`.
+    .. [10] P. J. Huber, "Robust estimation of a location parameter", Annals of
+       Mathematical Statistics 35, 1964.
+    .. [11] R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46, 1978.
+    .. [12] V. Chernozhukov, I. Fernandez-Val and A. Galichon, "Quantile and probability
+       curves without crossing", Econometrica 78, 2010.
+    .. [13] M. Seitzer, A. Tavakoli, D. Antic and G. Martius, "On the pitfalls of
+       heteroscedastic uncertainty estimation with probabilistic neural networks",
+       ICLR 2022, :arxiv:`2203.09168`.
 
     Examples
     --------
@@ -223,7 +272,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
+        "loss": [StrOptions({n for n, row in LOSSES.items() if row.link in _LINKS})],
+        "huber_delta": [Interval(Real, 0, None, closed="neither")],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+        "tweedie_power": [Interval(Real, 1, 2, closed="neither")],
+        "nll_beta": [Interval(Real, 0, 1, closed="both")],
     }
 
     def __init__(
@@ -269,6 +322,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         augmentation=None,
         dtype="auto",
         max_time=None,
+        huber_delta=1.0,
+        quantile=0.5,
+        tweedie_power=1.5,
+        nll_beta=0.5,
     ):
         self._store_parameters(locals())
 
@@ -302,39 +359,137 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         with self._unchanged_on_error():
             return self._fit(X, y, sample_weight, incremental=True)
 
-    def predict(self, X):
+    def predict(self, X, *, return_std=False):
         """Predict targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The input data.
+        return_std : bool, default=False
+            Whether to return standard deviations too; for loss='gaussian_nll'.
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The predicted means.
+        y : ndarray of shape (n_samples,), (n_samples, n_targets) or \
+                (n_samples, n_quantiles)
+            The predictions: means, medians or quantiles, according to the loss.
+        std : ndarray of the shape of y
+            Standard deviations of targets around them, if `return_std`.
+
+        Raises
+        ------
+        ValueError
+            If `return_std` is set and the loss is another, or if predictions are not
+            finite.
         """
         y_pred = self._predict_raw(X)
-        return y_pred.ravel() if y_pred.shape[1] == 1 else y_pred
+        if self.out_activation_ == "gaussian":
+            y_pred, std = map(_without_single_column, np.hsplit(y_pred, 2))
+            return (y_pred, std) if return_std else y_pred
+        if return_std:
+            raise ValueError(
+                "return_std=True needs the standard deviations that only"
+                " loss='gaussian_nll' fits."
+            )
+        return _without_single_column(y_pred)
+
+    def score(self, X, y, sample_weight=None):
+        """Goodness of predictions: 1 if perfect, 0 for those of a constant.
+
+        R2, the share of the squared error that the model explains, for all losses
+        but 'quantile'; for that, D2, the same share of the pinball loss, averaged
+        over quantiles or targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            The true targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        score : float
+            1 at most; negative if worse than the constant.
+        """
+        if self.loss != "quantile":
+            return super().score(X, y, sample_weight)
+        y_pred = self._predict_raw(X)
+        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
+        check_consistent_length(y_pred, y, sample_weight)
+        Y = np.broadcast_to(y.reshape(len(y), -1), y_pred.shape)
+        return self._score(Y, y_pred, sample_weight)
+
+    def _check_combinations(self):
+        super()._check_combinations()
+        if self.loss == "gaussian_nll" and self.solver == "lbfgs" and self.nll_beta:
+            raise ValueError(
+                "With nll_beta > 0 the gradient is not the slope of any loss, along"
+                " which solver='lbfgs' searches: choose nll_beta=0, or a stochastic"
+                " solver."
+            )
+        if self.loss == "quantile":
+            quantiles = np.asarray(self.quantile, np.float64)
+            inside = (quantiles > 0) & (quantiles < 1)
+            rising = quantiles.ndim == 0 or (np.diff(quantiles) > 0).all()
+            if quantiles.ndim > 1 or not (quantiles.size and inside.all() and rising):
+                raise ValueError(
+                    "quantile must be a number in (0, 1), or a sequence of one or more"
+                    f" in rising order, got {self.quantile}."
+                )
 
     def _encode(self, y, dtype, incremental):
         if not isinstance(y, np.ndarray):
             raise TypeError("Sparse targets are not supported: pass y.toarray().")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if self.loss == "poisson" and np.any(y < 0):
-            raise ValueError("loss='poisson' needs targets y >= 0, got negative ones.")
-        return y.reshape(len(y), -1)
+        self._check_sign(y, dtype)
+        Y = y.reshape(len(y), -1)
+        if self._core_loss() != "quantiles":
+            return Y
+        if Y.shape[1] > 1:
+            raise ValueError(
+                f"Several quantiles have an output each, and so would each of the"
+                f" {Y.shape[1]} targets: fit a regressor for each target, or ask for"
+                " one quantile."
+            )
+        return np.repeat(Y, np.size(self.quantile), axis=1)
+
+    def _check_sign(self, y, dtype):
+        if self.loss in _NOT_NEGATIVE and np.any(y < 0):
+            raise ValueError(
+                f"loss='{self.loss}' needs targets y >= 0, got negative ones."
+            )
+        if self.loss == "gamma" and np.any(y.astype(dtype, copy=False) <= 0):
+            raise ValueError(
+                "loss='gamma' needs targets y > 0, got others: loss='tweedie' allows"
+                " zeros."
+            )
 
     def _core_loss(self):
-        return self.loss
+        several = self.loss == "quantile" and np.size(self.quantile) > 1
+        return "quantiles" if several else self.loss
 
     def _score(self, Y, y_pred, sample_weight):
-        return r2_score(Y, y_pred, sample_weight=sample_weight)
+        if self.loss != "quantile":
+            means = y_pred[:, : Y.shape[1]]
+            return r2_score(Y, means, sample_weight=sample_weight)
+        quantiles = np.broadcast_to(self.quantile, Y.shape[1])
+        scores = [
+            d2_pinball_score(y, predicted, alpha=alpha, sample_weight=sample_weight)
+            for y, predicted, alpha in zip(Y.T, y_pred.T, quantiles)
+        ]
+        return np.mean(scores)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        tags.target_tags.positive_only = self.loss == "poisson"
+        tags.target_tags.multi_output = self._core_loss() != "quantiles"
+        tags.target_tags.positive_only = self.loss in {*_NOT_NEGATIVE, "gamma"}
         return tags
+
+
+def _without_single_column(y_pred):
+    return y_pred.ravel() if y_pred.shape[1] == 1 else y_pred

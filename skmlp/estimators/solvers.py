@@ -41,6 +41,7 @@ class Solvers:
             params,
             training.data,
             loss=self._core_loss(),
+            loss_hyper=self._loss_hyper(),
             alpha=self.alpha,
             mean_weight=training.mean_weight,
             batch_size=batch_size,
