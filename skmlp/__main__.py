@@ -50,8 +50,8 @@ def warm_up(dtype):
 
 
 def entry_kernels():
-    """All kernels that the cache keeps."""
-    return [
+    """All kernels that the cache keeps, each once: rows may share a kernel."""
+    kernels = [
         *(row.forward for row in ACTIVATIONS.values()),
         *(row.backward for row in ACTIVATIONS.values()),
         *(row.backward for row in LOSSES.values()),
@@ -60,6 +60,7 @@ def entry_kernels():
         run_blocks,
         predict_blocks,
     ]
+    return list(dict.fromkeys(kernels))
 
 
 def cache_files():

@@ -149,6 +149,11 @@ def flat(d_coefs, d_intercepts):
     return np.concatenate([a.ravel() for a in d_coefs + d_intercepts])
 
 
+def run_time_hyper(optimizer, hyper):
+    """What the step takes: its parameters, then its scalars, zero at first."""
+    return np.array([*hyper, *[0] * OPTIMIZERS[optimizer].n_scalars], np.float64)
+
+
 def zero_moments(optimizer, params):
     return np.zeros((OPTIMIZERS[optimizer].n_moments, params.size), params.dtype)
 
@@ -167,7 +172,8 @@ def run_epoch(
 ):
     """Run the entry kernel over an epoch, cut into runs of blocks at ``cuts``.
 
-    Changes ``problem.params`` and ``moments``; returns (mean loss, last gradient).
+    Changes ``problem.params``, ``moments`` and the scalars in ``hyper``; returns
+    (mean loss, last gradient).
     """
     params, architecture = problem.params, problem.architecture
     batch_size = batch_size or len(order)
@@ -193,7 +199,7 @@ def run_epoch(
         read_only(np.asarray(order, np.intp)),
         np.zeros(n_steps) if rates is None else np.asarray(rates, np.float64),
         step_address(optimizer, params.dtype),
-        np.array(hyper, np.float64),
+        np.asarray(hyper, np.float64),
         batch_size,
         block_size,
         float(problem.alpha),

@@ -33,6 +33,7 @@ from skmlp.estimators.parameters import FlatParameters
 from skmlp.estimators.solvers import STOCHASTIC_SOLVERS, Solvers
 from skmlp.estimators.split import split_set, validation_size, whole_set
 from skmlp.training.inference import predict
+from skmlp.training.schedules import SCHEDULES, SGD_ONLY, Schedule
 
 _RESUMED = (
     "_optimizer",
@@ -41,6 +42,7 @@ _RESUMED = (
     "_split_state",
     "t_",
     "loss_curve_",
+    "learning_rates_",
     "validation_scores_",
 )
 
@@ -65,7 +67,7 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
             StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
         ],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate": [StrOptions({*SCHEDULES, *SGD_ONLY}), Schedule, callable],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -81,6 +83,7 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         "beta_1": [Interval(Real, 0, 1, closed="left")],
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "rho": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [
             Interval(Integral, 1, None, closed="left"),
             Options(Real, {np.inf}),
@@ -152,7 +155,8 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         return self
 
     def _check_combinations(self):
-        """Refuse what makes no sense together."""
+        """Refuse what makes no sense together, and name what has no effect."""
+        self._check_learning_rate()
         if self.solver != "lbfgs":
             return
         if np.any(self.dropout) or self.input_dropout:
@@ -303,6 +307,8 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         """Let patience start anew with each fit, and go on in partial_fit."""
         self.n_iter_ = 0
         curves = {"t_": 0, "loss_curve_": [], "validation_scores_": None}
+        if self.solver in STOCHASTIC_SOLVERS:
+            curves["learning_rates_"] = []
         for name, start in curves.items():
             vars(self).setdefault(name, start)
         if not incremental or vars(self).get("best_loss_") is None:

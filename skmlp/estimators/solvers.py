@@ -11,6 +11,7 @@ from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.training.lbfgs import minimise
 from skmlp.training.loop import Epochs
 from skmlp.training.optimizer import Optimizer
+from skmlp.training.schedules import SGD_ONLY, as_schedule
 from skmlp.training.stopping import Checkpoint, Patience, all_finite
 
 STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "none")
@@ -22,6 +23,23 @@ _NOT_FINITE = (
 
 class Solvers:
     """The part of an estimator that trains: from a `TrainingSet` to its weights."""
+
+    def _check_learning_rate(self):
+        """Refuse a schedule that fails, and name one that has no effect."""
+        of_sgd = self.learning_rate in SGD_ONLY
+        if not of_sgd:
+            as_schedule(self.learning_rate)
+        if of_sgd and self.solver != "sgd":
+            solvers = "solver='sgd'"
+        elif self.learning_rate != "constant" and self.solver == "lbfgs":
+            solvers = "stochastic solvers"
+        else:
+            return
+        warnings.warn(
+            f"learning_rate={self.learning_rate!r} has an effect with {solvers} only,"
+            f" and is ignored with solver={self.solver!r}.",
+            stacklevel=6,
+        )
 
     def _epochs(self, params, training, optimizer, batch_size):
         return Epochs(
@@ -59,6 +77,7 @@ class Solvers:
                     order, rates, optimizer.moments, optimizer.hyper, n_steps
                 )
                 self.t_ += order.size
+                self.learning_rates_.append(optimizer.scheduled_rate)
                 value = self._record(loss, self._params, training.validation)
                 if not (np.isfinite(value) and all_finite(self._params)):
                     outcome = "diverged"
@@ -66,7 +85,7 @@ class Solvers:
                 if patience.update(value) or not self.early_stopping:
                     checkpoint.save()
                 self._show_patience(patience)
-                optimizer.epoch_ended(self.t_)
+                optimizer.epoch_ended(self.t_, value)
                 if patience.exhausted and self._give_up(optimizer, patience):
                     outcome = "converged"
                     break
@@ -123,11 +142,10 @@ class Solvers:
             learning_rate=self.learning_rate,
             learning_rate_init=self.learning_rate_init,
             power_t=self.power_t,
-            momentum=self.momentum,
-            nesterovs_momentum=self.nesterovs_momentum,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            sign=1 if self.early_stopping else -1,
+            **{name: getattr(self, name) for name in OPTIMIZERS[self.solver].hyper},
         )
         return self._optimizer
 
