@@ -157,6 +157,11 @@ def flat(d_coefs, d_intercepts):
     return np.concatenate([a.ravel() for a in d_coefs + d_intercepts])
 
 
+def run_time_hyper(optimizer, hyper):
+    """What the step takes: its parameters, then its scalars, zero at first."""
+    return np.array([*hyper, *[0] * OPTIMIZERS[optimizer].n_scalars], np.float64)
+
+
 def zero_moments(optimizer, params):
     return np.zeros((OPTIMIZERS[optimizer].n_moments, params.size), params.dtype)
 
@@ -175,7 +180,8 @@ def run_epoch(
 ):
     """Run the entry kernel over an epoch, cut into runs of blocks at ``cuts``.
 
-    Changes ``problem.params`` and ``moments``; returns (mean loss, last gradient).
+    Changes ``problem.params``, ``moments`` and the scalars in ``hyper``; returns
+    (mean loss, last gradient).
     """
     params, architecture = problem.params, problem.architecture
     batch_size = batch_size or len(order)
@@ -203,7 +209,7 @@ def run_epoch(
         rates,
         rates,
         step_address(optimizer, params.dtype),
-        np.array(hyper, np.float64),
+        np.asarray(hyper, np.float64),
         batch_size,
         block_size,
         float(problem.alpha),

@@ -271,7 +271,86 @@ class Adam(Still):
             p -= rate * m / (np.sqrt(v) + self.epsilon)
 
 
-OPTIMIZERS = {"none": Still, "sgd": SGD, "adam": Adam}
+class Nadam(Adam):
+    def step(self, params, gradients, rate):
+        if self.first is None:
+            self.first = [np.zeros_like(p) for p in params]
+            self.second = [np.zeros_like(p) for p in params]
+        self.t += 1
+        beta_1, beta_2, t = self.beta_1, self.beta_2, self.t
+        for p, g, m, v in zip(params, gradients, self.first, self.second):
+            m[:] = beta_1 * m + (1 - beta_1) * g
+            v[:] = beta_2 * v + (1 - beta_2) * g**2
+            ahead = beta_1 * m / (1 - beta_1 ** (t + 1))
+            ahead += (1 - beta_1) * g / (1 - beta_1**t)
+            p -= rate * np.sqrt(1 - beta_2**t) * ahead / (np.sqrt(v) + self.epsilon)
+
+
+class AMSGrad(Adam):
+    def __init__(self, beta_1, beta_2, epsilon):
+        super().__init__(beta_1, beta_2, epsilon)
+        self.largest = None
+
+    def step(self, params, gradients, rate):
+        if self.first is None:
+            self.first = [np.zeros_like(p) for p in params]
+            self.second = [np.zeros_like(p) for p in params]
+            self.largest = [np.zeros_like(p) for p in params]
+        self.t += 1
+        rate = rate * self.correction(self.t)
+        for i, (p, g) in enumerate(zip(params, gradients)):
+            self.first[i] = self.beta_1 * self.first[i] + (1 - self.beta_1) * g
+            self.second[i] = self.beta_2 * self.second[i] + (1 - self.beta_2) * g**2
+            self.largest[i] = np.maximum(self.largest[i], self.second[i])
+            p -= rate * self.first[i] / (np.sqrt(self.largest[i]) + self.epsilon)
+
+
+class AdaGrad(Still):
+    def __init__(self, epsilon):
+        self.epsilon, self.seen = epsilon, []
+
+    def step(self, params, gradients, rate):
+        self.seen.append([g.copy() for g in gradients])
+        for i, (p, g) in enumerate(zip(params, gradients)):
+            total = sum(earlier[i] ** 2 for earlier in self.seen)
+            p -= rate * g / (np.sqrt(total) + self.epsilon)
+
+
+class RMSProp(Still):
+    def __init__(self, rho, epsilon):
+        self.rho, self.epsilon, self.means = rho, epsilon, None
+
+    def step(self, params, gradients, rate):
+        if self.means is None:
+            self.means = [np.zeros_like(p) for p in params]
+        for p, g, v in zip(params, gradients, self.means):
+            v[:] = self.rho * v + (1 - self.rho) * g**2
+            p -= rate * g / (np.sqrt(v) + self.epsilon)
+
+
+class Lion(Still):
+    def __init__(self, beta_1, beta_2):
+        self.beta_1, self.beta_2, self.means = beta_1, beta_2, None
+
+    def step(self, params, gradients, rate):
+        if self.means is None:
+            self.means = [np.zeros_like(p) for p in params]
+        for p, g, m in zip(params, gradients, self.means):
+            p -= rate * np.sign(self.beta_1 * m + (1 - self.beta_1) * g)
+            m[:] = self.beta_2 * m + (1 - self.beta_2) * g
+
+
+OPTIMIZERS = {
+    "none": Still,
+    "sgd": SGD,
+    "adam": Adam,
+    "adamw": Adam,
+    "nadam": Nadam,
+    "amsgrad": AMSGrad,
+    "adagrad": AdaGrad,
+    "rmsprop": RMSProp,
+    "lion": Lion,
+}
 
 
 def train(

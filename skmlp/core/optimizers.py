@@ -3,7 +3,9 @@
 ``<name>_step(params, gradient, moments, start, l2, rate, hyper)`` moves one stretch of
 the parameters, which begins at ``start`` in the rows of ``moments``, along its gradient
 plus that of the penalty l2 / 2 * sum(params ** 2).  It returns the sum of squares that
-it met on the way.  ``hyper`` holds the parameters named in the table, in that order.
+it met on the way.  ``rate`` is the learning rate times the row's correction.  ``hyper``
+holds the parameters named in the table, in that order, and behind them the numbers that
+the optimizer carries from step to step; it changes them in the stretch at 0.
 
 To add one: the function and a row in ``OPTIMIZERS``.
 """
@@ -64,6 +66,14 @@ def sgd_step(params, gradient, moments, start, l2, rate, hyper):
     return np.float64(squares)
 
 
+@jit
+def average(memory, i, decay, rest, value):
+    """memory[i] <- decay memory[i] + rest value."""
+    mean = flush(decay * memory[i] + rest * value)
+    memory[i] = mean
+    return mean
+
+
 @jit(entry=True)
 def adam_step(params, gradient, moments, start, l2, rate, hyper):
     """Kingma and Ba (2015), algorithm 1; ``rate`` holds the bias correction."""
@@ -75,11 +85,107 @@ def adam_step(params, gradient, moments, start, l2, rate, hyper):
     epsilon, rate, l2, squares = real(hyper[2]), real(rate), real(l2), real(0)
     for i in range(params.size):
         w, g = penalised(params, gradient, i, l2)
-        m = flush(beta_1 * first[i] + rest_1 * g)
-        v = flush(beta_2 * second[i] + rest_2 * (g * g))
-        first[i] = m
-        second[i] = v
+        m = average(first, i, beta_1, rest_1, g)
+        v = average(second, i, beta_2, rest_2, g * g)
         params[i] = w - rate * m / (np.sqrt(v) + epsilon)
+        squares += w * w
+    return np.float64(squares)
+
+
+@jit(entry=True)
+def amsgrad_step(params, gradient, moments, start, l2, rate, hyper):
+    """Reddi et al. (2018), algorithm 2: Adam with the largest v so far."""
+    real = params.dtype.type
+    first = moment(moments, 0, start, params.size)
+    second = moment(moments, 1, start, params.size)
+    largest = moment(moments, 2, start, params.size)
+    beta_1, rest_1 = real(hyper[0]), real(1 - hyper[0])
+    beta_2, rest_2 = real(hyper[1]), real(1 - hyper[1])
+    epsilon, rate, l2, squares = real(hyper[2]), real(rate), real(l2), real(0)
+    for i in range(params.size):
+        w, g = penalised(params, gradient, i, l2)
+        m = average(first, i, beta_1, rest_1, g)
+        v = average(second, i, beta_2, rest_2, g * g)
+        v = largest[i] if v < largest[i] else v  # written so that NaN passes
+        largest[i] = v
+        params[i] = w - rate * m / (np.sqrt(v) + epsilon)
+        squares += w * w
+    return np.float64(squares)
+
+
+@jit(entry=True)
+def nadam_step(params, gradient, moments, start, l2, rate, hyper):
+    """Dozat (2016), algorithm 2 with a constant momentum: Adam that looks ahead, to
+
+    beta_1 m / (1 - beta_1^(t + 1)) + (1 - beta_1) g / (1 - beta_1^t)
+
+    in the place of m / (1 - beta_1^t). The last number of ``hyper`` is t.
+    """
+    if start == 0:
+        hyper[3] += 1
+    real, power = params.dtype.type, hyper[0] ** hyper[3]
+    first = moment(moments, 0, start, params.size)
+    second = moment(moments, 1, start, params.size)
+    beta_1, rest_1 = real(hyper[0]), real(1 - hyper[0])
+    beta_2, rest_2 = real(hyper[1]), real(1 - hyper[1])
+    ahead = real(hyper[0] * (1 - power) / (1 - hyper[0] * power))
+    epsilon, rate, l2, squares = real(hyper[2]), real(rate), real(l2), real(0)
+    for i in range(params.size):
+        w, g = penalised(params, gradient, i, l2)
+        m = average(first, i, beta_1, rest_1, g)
+        v = average(second, i, beta_2, rest_2, g * g)
+        params[i] = w - rate * (ahead * m + rest_1 * g) / (np.sqrt(v) + epsilon)
+        squares += w * w
+    return np.float64(squares)
+
+
+@jit(entry=True)
+def adagrad_step(params, gradient, moments, start, l2, rate, hyper):
+    """Duchi, Hazan and Singer (2011), the diagonal form: v += g^2."""
+    real = params.dtype.type
+    total = moment(moments, 0, start, params.size)
+    epsilon, rate, l2, squares = real(hyper[0]), real(rate), real(l2), real(0)
+    for i in range(params.size):
+        w, g = penalised(params, gradient, i, l2)
+        v = flush(total[i] + g * g)
+        total[i] = v
+        params[i] = w - rate * g / (np.sqrt(v) + epsilon)
+        squares += w * w
+    return np.float64(squares)
+
+
+@jit(entry=True)
+def rmsprop_step(params, gradient, moments, start, l2, rate, hyper):
+    """Tieleman and Hinton (2012): v <- rho v + (1 - rho) g^2."""
+    real = params.dtype.type
+    second = moment(moments, 0, start, params.size)
+    rho, rest, epsilon = real(hyper[0]), real(1 - hyper[0]), real(hyper[1])
+    rate, l2, squares = real(rate), real(l2), real(0)
+    for i in range(params.size):
+        w, g = penalised(params, gradient, i, l2)
+        v = average(second, i, rho, rest, g * g)
+        params[i] = w - rate * g / (np.sqrt(v) + epsilon)
+        squares += w * w
+    return np.float64(squares)
+
+
+@jit(entry=True)
+def lion_step(params, gradient, moments, start, l2, rate, hyper):
+    """Chen et al. (2023): a step of the same length for all, by the sign of
+
+    beta_1 m + (1 - beta_1) g; then m <- beta_2 m + (1 - beta_2) g.
+    """
+    real = params.dtype.type
+    first = moment(moments, 0, start, params.size)
+    beta_1, rest_1 = real(hyper[0]), real(1 - hyper[0])
+    beta_2, rest_2 = real(hyper[1]), real(1 - hyper[1])
+    rate, l2, squares, zero, one = real(rate), real(l2), real(0), real(0), real(1)
+    for i in range(params.size):
+        w, g = penalised(params, gradient, i, l2)
+        c = beta_1 * first[i] + rest_1 * g
+        average(first, i, beta_2, rest_2, g)
+        sign = one if c > zero else (-one if c < zero else c)  # of zero and NaN: itself
+        params[i] = w - rate * sign
         squares += w * w
     return np.float64(squares)
 
@@ -103,6 +209,17 @@ def update(step, params, gradient, moments, n_weights, l2, rate, hyper):
     return 0.5 * l2 * squares
 
 
+def uncorrected(t, hyper):
+    """A factor of one."""
+    return 1.0
+
+
+def bias_correction(t, hyper):
+    """Adam's sqrt(1 - beta_2^t) / (1 - beta_1^t)."""
+    beta_1, beta_2 = hyper[:2].tolist()
+    return np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+
+
 class Optimizer(NamedTuple):
     """A row of the table.
 
@@ -113,18 +230,31 @@ class Optimizer(NamedTuple):
     hyper : tuple of str
         Parameters of the estimator that it reads.
     n_moments : int
-        Vectors that it carries from step to step.
+        Vectors that it carries from step to step, zero at first.
+    n_scalars : int
+        Numbers that it carries likewise, behind its parameters in ``hyper``.
+    correction : callable
+        Factor of the learning rate, of an array of steps t = 1, 2, ... and ``hyper``.
     """
 
     step: Callable
     hyper: tuple
     n_moments: int
+    n_scalars: int = 0
+    correction: Callable = uncorrected
 
 
+_ADAM = "beta_1", "beta_2", "epsilon"
 OPTIMIZERS = {
     "none": Optimizer(no_step, (), 0),
     "sgd": Optimizer(sgd_step, ("momentum", "nesterovs_momentum"), 1),
-    "adam": Optimizer(adam_step, ("beta_1", "beta_2", "epsilon"), 2),
+    "adam": Optimizer(adam_step, _ADAM, 2, correction=bias_correction),
+    "adamw": Optimizer(adam_step, _ADAM, 2, correction=bias_correction),
+    "nadam": Optimizer(nadam_step, _ADAM, 2, 1, correction=bias_correction),
+    "amsgrad": Optimizer(amsgrad_step, _ADAM, 3, correction=bias_correction),
+    "adagrad": Optimizer(adagrad_step, ("epsilon",), 1),
+    "rmsprop": Optimizer(rmsprop_step, ("rho", "epsilon"), 1),
+    "lion": Optimizer(lion_step, ("beta_1", "beta_2"), 1),
 }
 
 

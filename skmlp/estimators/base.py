@@ -2,25 +2,14 @@
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from numbers import Integral, Real
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import (
-    Interval,
-    Options,
-    StrOptions,
-    validate_parameter_constraints,
-)
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmlp.core.activations import ACTIVATIONS
-from skmlp.core.architecture import make_architecture
 from skmlp.core.layout import bias_views, start_normalization, weight_views
 from skmlp.core.losses import LOSSES
-from skmlp.core.normalization import NORMALIZATIONS
 from skmlp.estimators.gate import (
     check_range,
     check_sample_weight,
@@ -30,12 +19,12 @@ from skmlp.estimators.gate import (
     make_data,
 )
 from skmlp.estimators.parameters import FlatParameters
-from skmlp.estimators.solvers import STOCHASTIC_SOLVERS, Solvers
+from skmlp.estimators.settings import STOCHASTIC_SOLVERS, Settings
+from skmlp.estimators.solvers import Solvers
 from skmlp.estimators.split import split_set, validation_size, whole_set
 from skmlp.training.inference import predict
-from skmlp.training.initialization import INITIALIZERS, initialize
+from skmlp.training.initialization import initialize
 
-_OF_STEPS = "clip_norm", "clip_value", "max_norm", "ema_decay", "augmentation"
 _RESUMED = (
     "_optimizer",
     "_order",
@@ -45,68 +34,13 @@ _RESUMED = (
     "t_",
     "loss_curve_",
     "_seconds",
+    "learning_rates_",
     "validation_scores_",
 )
 
 
-class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
+class BaseMLP(Settings, FlatParameters, Solvers, BaseEstimator, ABC):
     """Base of the multi-layer perceptrons; not for direct use."""
-
-    _parameter_constraints: dict = {
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
-        "normalization": [StrOptions(set(NORMALIZATIONS)), list, tuple, None],
-        "norm_momentum": [Interval(Real, 0, 1, closed="right")],
-        "norm_epsilon": [Interval(Real, 0, None, closed="neither")],
-        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
-        "input_dropout": [Interval(Real, 0, 1, closed="left")],
-        "norm_statistics": [StrOptions({"running", "population"})],
-        "augmentation": [callable, None],
-        "dtype": [StrOptions({"auto", "float32", "float64"})],
-        "max_time": [Interval(Real, 0, None, closed="neither"), None],
-        "weight_init": [StrOptions({"auto", *INITIALIZERS}), callable],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
-        "max_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
-        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-    }
-
-    def _store_parameters(self, arguments):
-        """What each ``__init__`` does with its ``locals()``: keep them as they are."""
-        for name in self._get_param_names():
-            setattr(self, name, arguments[name])
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
@@ -164,47 +98,6 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
             self._fit_lbfgs(training, resume)
         return self
 
-    def _check_combinations(self):
-        """Refuse what makes no sense together."""
-        if self.solver != "lbfgs":
-            return
-        if np.any(self.dropout) or self.input_dropout:
-            raise ValueError(
-                "Dropout draws another network in each evaluation, while"
-                " solver='lbfgs' needs the same loss again: choose a stochastic solver,"
-                " or dropout=0 and input_dropout=0."
-            )
-        if "batch" in np.atleast_1d(np.asarray(self.normalization, object)):
-            raise ValueError(
-                "Running statistics of normalization='batch' follow the weights of"
-                " minibatches, which solver='lbfgs' does not have: choose a stochastic"
-                " solver, or normalization='layer'."
-            )
-        off = {"l1_ratio": 0, "weight_decay": 0} | dict.fromkeys(_OF_STEPS)
-        for name, value in off.items():
-            if getattr(self, name) != value:
-                raise ValueError(
-                    f"{name} changes the steps or the loss on the way, while"
-                    " solver='lbfgs' chooses its own steps along one smooth loss:"
-                    f" choose a stochastic solver, or {name}={value}."
-                )
-
-    def _check_dense(self, X):
-        for name, off in ("input_dropout", 0), ("augmentation", None):
-            if sparse.issparse(X) and getattr(self, name) != off:
-                raise ValueError(
-                    f"{name} needs dense X: pass X.toarray(), or {name}={off}."
-                )
-
-    def _hidden_layer_sizes(self):
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if np.iterable(sizes) else [sizes]
-        if not all(isinstance(size, Integral) for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
-        if any(size <= 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [int(size) for size in sizes]
-
     @contextmanager
     def _unchanged_on_error(self):
         """Bad input leaves an estimator as it was."""
@@ -250,12 +143,6 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
         check_sparse_structure(X)
         return X, y
 
-    def _accepted_dtypes(self):
-        """The one asked for; or those that X may have, the first for all others."""
-        return (
-            (np.float64, np.float32) if self.dtype == "auto" else np.dtype(self.dtype)
-        )
-
     @abstractmethod
     def _encode(self, y, dtype, incremental):
         """Targets as an array of shape (n_samples, n_outputs)."""
@@ -263,37 +150,6 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
     def _weigh_classes(self, Y, weight):
         """Weights of rows, with those of their classes."""
         return weight
-
-    def _make_architecture(self, sizes):
-        n_hidden = len(sizes) - 2
-        for name in ("activation", "normalization", "dropout"):
-            self._check_for_each(name, n_hidden)
-        return make_architecture(
-            sizes,
-            self.activation,
-            normalization=self.normalization,
-            dropout=self.dropout,
-            input_dropout=self.input_dropout,
-            norm_momentum=self.norm_momentum,
-            norm_epsilon=self.norm_epsilon,
-        )
-
-    def _check_for_each(self, name, n_hidden):
-        """A parameter given per hidden layer: as many items, each of them allowed."""
-        values = getattr(self, name)
-        if not isinstance(values, (list, tuple)):
-            return
-        if len(values) != n_hidden:
-            raise ValueError(
-                f"{name} must be given once or for each of the {n_hidden} hidden"
-                f" layers, got {len(values)} items."
-            )
-        constraints = {name: self._parameter_constraints[name][:1]}
-        for value in values:
-            if value is not None or name != "normalization":
-                validate_parameter_constraints(
-                    constraints, {name: value}, type(self).__name__
-                )
 
     def _resume(self, architecture):
         """Train on in the same network, whose activations may change."""
@@ -356,6 +212,8 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
             "_seconds": [],
             "validation_scores_": None,
         }
+        if self.solver in STOCHASTIC_SOLVERS:
+            curves["learning_rates_"] = []
         for name, start in curves.items():
             vars(self).setdefault(name, start)
         if not incremental or vars(self).get("best_loss_") is None:
@@ -421,7 +279,8 @@ class BaseMLP(FlatParameters, Solvers, BaseEstimator, ABC):
 
     def _predict_raw(self, X, link=None):
         """link(raw prediction) of shape (n_samples, n_outputs) for users' X."""
-        y_pred = self._forward(self._params, self._rows_to_predict(X), link)
+        data = self._rows_to_predict(X)
+        y_pred = self._forward(self._params, data, link)
         if not np.isfinite(y_pred).all():
             raise ValueError(
                 "Predictions are not finite. X or coefs_ contain too large values:"

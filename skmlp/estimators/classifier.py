@@ -35,27 +35,42 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             default='relu'
         Activation of the hidden layers, or of each of them: x, 1 / (1 + exp(-x)),
         tanh(x) or max(0, x).
-    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
-        'adam' [2]_ and 'sgd' (with momentum) take a step per minibatch; 'lbfgs' [3]_
-        is a quasi-Newton method on all rows at once, often the best choice for a few
-        thousand rows or fewer.
+    solver : {'lbfgs', 'sgd', 'adam', 'adamw', 'nadam', 'amsgrad', 'adagrad', \
+            'rmsprop', 'lion'}, default='adam'
+        'lbfgs' [3]_ is a quasi-Newton method on all rows at once, often the best
+        choice for a few thousand rows or fewer. All others are stochastic: they take
+        a step per minibatch. 'sgd' has momentum. 'adam' [2]_, of which 'adamw' takes
+        the same steps, divides momentum by a running root mean square of the
+        gradient; 'nadam' [12]_ also looks ahead, 'amsgrad' [13]_ uses the largest mean
+        square so far. 'rmsprop' [14]_ has no momentum, nor has 'adagrad' [15]_, which
+        divides by the root of the sum of all squares. 'lion' [16]_ uses the sign of
+        the gradient's average; it wants a tenth of Adam's rate, and ``beta_2=0.99``.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is
         divided by the number of rows (the sum of their weights) that the gradient
         is taken over. Biases are not penalised.
     batch_size : int or 'auto', default='auto'
         Rows per minibatch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Only for 'sgd'. 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t``
-        after each epoch, t rows having been seen. 'adaptive' divides the rate by 5
-        whenever patience (see `n_iter_no_change`) runs out, and stops once it is
-        below 1e-6.
+    learning_rate : {'constant', 'invscaling', 'adaptive', 'step', 'exponential', \
+            'cosine', 'one_cycle', 'plateau', 'coslog4'}, Schedule or callable, \
+            default='constant'
+        Two are for 'sgd' only, and ignored with a warning elsewhere: 'invscaling'
+        sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, t rows
+        having been seen; 'adaptive' divides the rate by 5 whenever patience (see
+        `n_iter_no_change`) runs out, and stops once it is below 1e-6. The others
+        serve all stochastic solvers and act on each step. Their names stand for the
+        schedules of ``skmlp.schedules`` as they are by default; pass an object such
+        as ``skmlp.schedules.Cosine(final=0.01)`` for other settings, or a function
+        that turns an array of progress into factors of `learning_rate_init`.
+        Progress is the share of the `max_iter` epochs that is finished, in [0, 1].
+        Each `fit` begins at 0; each call of `partial_fit` is the next epoch, and
+        beyond `max_iter` of them progress stays 1.
     learning_rate_init : float, default=0.001
-        Initial learning rate of 'adam' and 'sgd'.
+        Learning rate of the stochastic solvers, which schedules multiply.
     power_t : float, default=0.5
         Exponent of 'invscaling'.
     max_iter : int, default=200
-        Most epochs ('adam', 'sgd') or iterations ('lbfgs').
+        Most epochs, or iterations of 'lbfgs'.
     shuffle : bool, default=True
         Whether to visit the rows in a new random order in each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -79,9 +94,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     validation_fraction : float, default=0.1
         Share of rows set aside; two rows, and one per class where possible, at least.
     beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of the moments of 'adam', in [0, 1).
+        Decay rates of the averages of 'adam', its variants and 'lion', in [0, 1).
     epsilon : float, default=1e-8
-        Added to the denominator of 'adam'.
+        Added to the denominator of 'adam', its variants, 'adagrad' and 'rmsprop'.
     n_iter_no_change : int or inf, default=10
         Epochs in a row without an improvement of `tol` that are tolerated: in the
         training loss, or in the validation score with `early_stopping`.
@@ -158,6 +173,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         a part of the rows. For multilabel targets a list with a dict
         ``{0: weight, 1: weight}`` for each label, whose factors are multiplied.
         Validation scores are weighted too.
+    rho : float, default=0.9
+        Decay rate of the mean square of 'rmsprop', in [0, 1).
 
     Attributes
     ----------
@@ -174,7 +191,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     best_validation_score_ : float or None
         Best of them.
     t_ : int
-        Rows seen by 'adam' or 'sgd', each epoch anew.
+        Rows seen by a stochastic solver, each epoch anew.
+    learning_rates_ : list of float
+        Learning rate of the last step of each epoch, before Adam's bias correction;
+        of stochastic solvers.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weights of each layer: views, whose changes take effect.
     intercepts_ : list of ndarray of shape (fan_out,)
@@ -238,6 +258,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
        object detection", ICCV 2017, :arxiv:`1708.02002`.
     .. [11] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the
        Inception architecture for computer vision", CVPR 2016, :arxiv:`1512.00567`.
+    .. [12] T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016.
+    .. [13] S. J. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond",
+       ICLR 2018, :arxiv:`1904.09237`.
+    .. [14] T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", Coursera, 2012.
+    .. [15] J. Duchi, E. Hazan and Y. Singer, "Adaptive subgradient methods for online
+       learning and stochastic optimization", JMLR 12, 2011.
+    .. [16] X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS
+       2023, :arxiv:`2302.06675`.
 
     Examples
     --------
@@ -310,6 +338,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         focal_gamma=2.0,
         label_smoothing=0.0,
         class_weight=None,
+        rho=0.9,
     ):
         self._store_parameters(locals())
 

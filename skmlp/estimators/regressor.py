@@ -51,27 +51,42 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             default='relu'
         Activation of the hidden layers, or of each of them: x, 1 / (1 + exp(-x)),
         tanh(x) or max(0, x).
-    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
-        'adam' [2]_ and 'sgd' (with momentum) take a step per minibatch; 'lbfgs' [3]_
-        is a quasi-Newton method on all rows at once, often the best choice for a few
-        thousand rows or fewer.
+    solver : {'lbfgs', 'sgd', 'adam', 'adamw', 'nadam', 'amsgrad', 'adagrad', \
+            'rmsprop', 'lion'}, default='adam'
+        'lbfgs' [3]_ is a quasi-Newton method on all rows at once, often the best
+        choice for a few thousand rows or fewer. All others are stochastic: they take
+        a step per minibatch. 'sgd' has momentum. 'adam' [2]_, of which 'adamw' takes
+        the same steps, divides momentum by a running root mean square of the
+        gradient; 'nadam' [14]_ also looks ahead, 'amsgrad' [15]_ uses the largest mean
+        square so far. 'rmsprop' [16]_ has no momentum, nor has 'adagrad' [17]_, which
+        divides by the root of the sum of all squares. 'lion' [18]_ uses the sign of
+        the gradient's average; it wants a tenth of Adam's rate, and ``beta_2=0.99``.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is
         divided by the number of rows (the sum of their weights) that the gradient
         is taken over. Biases are not penalised.
     batch_size : int or 'auto', default='auto'
         Rows per minibatch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Only for 'sgd'. 'invscaling' sets ``learning_rate_init / (t + 1) ** power_t``
-        after each epoch, t rows having been seen. 'adaptive' divides the rate by 5
-        whenever patience (see `n_iter_no_change`) runs out, and stops once it is
-        below 1e-6.
+    learning_rate : {'constant', 'invscaling', 'adaptive', 'step', 'exponential', \
+            'cosine', 'one_cycle', 'plateau', 'coslog4'}, Schedule or callable, \
+            default='constant'
+        Two are for 'sgd' only, and ignored with a warning elsewhere: 'invscaling'
+        sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, t rows
+        having been seen; 'adaptive' divides the rate by 5 whenever patience (see
+        `n_iter_no_change`) runs out, and stops once it is below 1e-6. The others
+        serve all stochastic solvers and act on each step. Their names stand for the
+        schedules of ``skmlp.schedules`` as they are by default; pass an object such
+        as ``skmlp.schedules.Cosine(final=0.01)`` for other settings, or a function
+        that turns an array of progress into factors of `learning_rate_init`.
+        Progress is the share of the `max_iter` epochs that is finished, in [0, 1].
+        Each `fit` begins at 0; each call of `partial_fit` is the next epoch, and
+        beyond `max_iter` of them progress stays 1.
     learning_rate_init : float, default=0.001
-        Initial learning rate of 'adam' and 'sgd'.
+        Learning rate of the stochastic solvers, which schedules multiply.
     power_t : float, default=0.5
         Exponent of 'invscaling'.
     max_iter : int, default=200
-        Most epochs ('adam', 'sgd') or iterations ('lbfgs').
+        Most epochs, or iterations of 'lbfgs'.
     shuffle : bool, default=True
         Whether to visit the rows in a new random order in each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -95,9 +110,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     validation_fraction : float, default=0.1
         Share of rows set aside; two rows at least.
     beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of the moments of 'adam', in [0, 1).
+        Decay rates of the averages of 'adam', its variants and 'lion', in [0, 1).
     epsilon : float, default=1e-8
-        Added to the denominator of 'adam'.
+        Added to the denominator of 'adam', its variants, 'adagrad' and 'rmsprop'.
     n_iter_no_change : int or inf, default=10
         Epochs in a row without an improvement of `tol` that are tolerated: in the
         training loss, or in the validation score with `early_stopping`.
@@ -171,6 +186,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         likelihood, under which rows of large variance hardly improve the mean, to 1,
         under which all count alike. The reported losses are plain. The weighted
         gradient is not the slope of any loss, so that 'lbfgs' needs 0.
+    rho : float, default=0.9
+        Decay rate of the mean square of 'rmsprop', in [0, 1).
 
     Attributes
     ----------
@@ -185,7 +202,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     best_validation_score_ : float or None
         Best of them.
     t_ : int
-        Rows seen by 'adam' or 'sgd', each epoch anew.
+        Rows seen by a stochastic solver, each epoch anew.
+    learning_rates_ : list of float
+        Learning rate of the last step of each epoch, before Adam's bias correction;
+        of stochastic solvers.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
         Weights of each layer: views, whose changes take effect.
     intercepts_ : list of ndarray of shape (fan_out,)
@@ -255,6 +275,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     .. [13] M. Seitzer, A. Tavakoli, D. Antic and G. Martius, "On the pitfalls of
        heteroscedastic uncertainty estimation with probabilistic neural networks",
        ICLR 2022, :arxiv:`2203.09168`.
+    .. [14] T. Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop 2016.
+    .. [15] S. J. Reddi, S. Kale and S. Kumar, "On the convergence of Adam and beyond",
+       ICLR 2018, :arxiv:`1904.09237`.
+    .. [16] T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", Coursera, 2012.
+    .. [17] J. Duchi, E. Hazan and Y. Singer, "Adaptive subgradient methods for online
+       learning and stochastic optimization", JMLR 12, 2011.
+    .. [18] X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS
+       2023, :arxiv:`2302.06675`.
 
     Examples
     --------
@@ -326,6 +354,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         quantile=0.5,
         tweedie_power=1.5,
         nll_beta=0.5,
+        rho=0.9,
     ):
         self._store_parameters(locals())
 

@@ -17,7 +17,6 @@ from skmlp.training.optimizer import Optimizer
 from skmlp.training.population import set_population_statistics
 from skmlp.training.stopping import Checkpoint, Patience, all_finite
 
-STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "none")
 _REGULARIZATION = (
     "l1_ratio",
     "weight_decay",
@@ -70,19 +69,7 @@ class Solvers:
         n_epochs = 1 if incremental else self.max_iter
         try:
             for order in self._orders(training.rows, n_epochs, incremental):
-                if self.augmentation is not None:
-                    epochs.data = self._augmented(training)
-                n_steps = optimizer.n_steps
-                rates, base_rates = optimizer.rates(epochs.n_steps(order))
-                loss = epochs.run(
-                    order,
-                    rates,
-                    optimizer.moments,
-                    optimizer.hyper,
-                    base_rates=base_rates,
-                    n_steps_before=n_steps,
-                )
-                self.t_ += order.size
+                loss = self._run_epoch(epochs, optimizer, order, training)
                 value = self._record(loss, self._params, training.validation)
                 if not (np.isfinite(value) and all_finite(self._params)):
                     outcome = "diverged"
@@ -90,7 +77,7 @@ class Solvers:
                 if patience.update(value) or not self.early_stopping:
                     checkpoint.save()
                 self._show_patience(patience)
-                optimizer.epoch_ended(self.t_)
+                optimizer.epoch_ended(self.t_, value)
                 if self._out_of_time():
                     outcome = "max_time"
                     break
@@ -110,6 +97,24 @@ class Solvers:
             self._set_population_statistics(training)
         self.stopping_reason_ = outcome
         self._report(outcome, optimizer)
+
+    def _run_epoch(self, epochs, optimizer, order, training):
+        """One epoch over the rows in this order; returns its loss."""
+        if self.augmentation is not None:
+            epochs.data = self._augmented(training)
+        n_steps = optimizer.n_steps
+        rates, base_rates = optimizer.rates(epochs.n_steps(order))
+        loss = epochs.run(
+            order,
+            rates,
+            optimizer.moments,
+            optimizer.hyper,
+            base_rates=base_rates,
+            n_steps_before=n_steps,
+        )
+        self.t_ += order.size
+        self.learning_rates_.append(optimizer.scheduled_rate)
+        return loss
 
     def _out_of_time(self):
         elapsed = perf_counter() - self._started
@@ -188,11 +193,10 @@ class Solvers:
             learning_rate=self.learning_rate,
             learning_rate_init=self.learning_rate_init,
             power_t=self.power_t,
-            momentum=self.momentum,
-            nesterovs_momentum=self.nesterovs_momentum,
-            beta_1=self.beta_1,
-            beta_2=self.beta_2,
-            epsilon=self.epsilon,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            sign=1 if self.early_stopping else -1,
+            **{name: getattr(self, name) for name in OPTIMIZERS[self.solver].hyper},
         )
         return self._optimizer
 

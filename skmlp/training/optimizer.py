@@ -3,7 +3,8 @@
 import numpy as np
 
 from skmlp.core.optimizers import OPTIMIZERS
-from skmlp.training.schedules import bias_correction, inverse_scaling
+from skmlp.training.schedules import SGD_ONLY, Clock, as_schedule, inverse_scaling
+from skmlp.training.stopping import Patience
 
 
 class Optimizer:
@@ -19,56 +20,99 @@ class Optimizer:
     Attributes
     ----------
     moments : ndarray of shape (n_moments, n_params)
-    n_steps : int
-        Steps taken.
+    hyper : ndarray, float64
+        The optimizer's own parameters, then the numbers that it carries along.
+    n_steps, n_epochs : int
+        Steps and epochs taken.
+    n_plateaus : int
+        How often the schedule's patience ran out.
     learning_rate : float
         The rate of the latest step, or of the first if none was taken.
+    scheduled_rate : float
+        The same before its bias correction.
     """
 
     _SMALLEST_RATE = 1e-6  # below it, an adaptive rate ends training
 
     def __init__(self, name, n_params, dtype):
+        row = OPTIMIZERS[name]
         self.name = name
-        self.moments = np.zeros((OPTIMIZERS[name].n_moments, n_params), dtype)
-        self.n_steps = 0
-        self.learning_rate_init = None
+        self.moments = np.zeros((row.n_moments, n_params), dtype)
+        self.hyper = np.zeros(len(row.hyper) + row.n_scalars)
+        self.n_steps = self.n_epochs = self.n_plateaus = 0
+        self.learning_rate_init = self._watch = None
 
-    def configure(self, *, learning_rate, learning_rate_init, power_t, **hyper):
-        """Take over the estimator's settings; a changed initial rate rescales."""
+    def configure(
+        self,
+        *,
+        learning_rate,
+        learning_rate_init,
+        power_t,
+        max_iter,
+        tol,
+        sign,
+        **hyper,
+    ):
+        """Take over the estimator's settings; a changed initial rate rescales.
+
+        ``sign`` is 1 if higher values of what is watched are better, else -1.
+        """
         if self.learning_rate_init is None:
             self._rate = float(learning_rate_init)
         elif learning_rate_init != self.learning_rate_init:
             self._rate *= learning_rate_init / self.learning_rate_init
         self.learning_rate_init = learning_rate_init
-        self.learning_rate = self._rate
-        self.schedule = learning_rate if self.name == "sgd" else "constant"
-        self.power_t = power_t
-        self.hyper = np.array(
-            [hyper[name] for name in OPTIMIZERS[self.name].hyper], dtype=np.float64
-        )
+        self.learning_rate = self.scheduled_rate = self._rate
+        of_sgd = learning_rate in SGD_ONLY
+        self.policy = learning_rate if of_sgd and self.name == "sgd" else "constant"
+        self.schedule = as_schedule("constant" if of_sgd else learning_rate)
+        self.power_t, self.max_iter = power_t, max_iter
+        if self._watch is None:
+            self._watch = Patience(tol=tol, limit=0, sign=sign, best=-sign * np.inf)
+        self._watch.tol, self._watch.limit = tol, self.schedule.patience
+        names = OPTIMIZERS[self.name].hyper
+        self.hyper[: len(names)] = [hyper[name] for name in names]
 
     def rates(self, n_steps):
-        """Rates of the next ``n_steps`` steps, with and without corrections.
+        """Rates of an epoch of ``n_steps`` steps, which counts as taken.
 
-        The steps count as taken.
+        Returns
+        -------
+        rates, base_rates : ndarray of shape (n_steps,)
+            With and without the optimizer's corrections.
         """
-        rates = base_rates = np.full(n_steps, self._rate)
-        if self.name == "adam":
-            betas = self.hyper[:2].tolist()
-            rates = self._rate * bias_correction(self.n_steps + 1, n_steps, *betas)
-        self.n_steps += n_steps
+        clock = Clock(self.n_epochs, n_steps, self.max_iter, self.n_plateaus)
+        base_rates = np.full(n_steps, self._rate) * self.schedule.factors(clock)
+        self.scheduled_rate = float(base_rates[-1])
+        t = self.n_steps + np.arange(1.0, n_steps + 1)
+        rates = base_rates * OPTIMIZERS[self.name].correction(t, self.hyper)
         self.learning_rate = float(rates[-1])
+        self.n_steps += n_steps
+        self.n_epochs += 1
         return rates, base_rates
 
-    def epoch_ended(self, n_seen):
-        """Follow the schedule after an epoch, ``n_seen`` rows since the beginning."""
-        if self.schedule == "invscaling":
+    def epoch_ended(self, n_seen, value):
+        """Follow the schedule after an epoch.
+
+        Parameters
+        ----------
+        n_seen : int
+            Rows since the beginning.
+        value : float
+            The epoch's loss, or its validation score.
+        """
+        if self.policy == "invscaling":
             self._rate = inverse_scaling(self.learning_rate_init, n_seen, self.power_t)
             self.learning_rate = self._rate
+        if self.schedule.patience is not None:
+            self._watch.update(value)
+            if self._watch.exhausted:
+                self._watch.count = 0
+                self.n_plateaus += 1
 
     def slow_down(self):
         """Divide an adaptive rate by 5; returns why training ends, if it does."""
-        if self.schedule != "adaptive":
+        if self.policy != "adaptive":
             return "Stopping."
         if self._rate <= self._SMALLEST_RATE:
             return "Learning rate too small. Stopping."
@@ -79,11 +123,12 @@ class Optimizer:
     def forget(self):
         """Start anew from zero moments."""
         self.moments[:] = 0
+        self.hyper[len(OPTIMIZERS[self.name].hyper) :] = 0
         self.n_steps = 0
 
     def __setstate__(self, state):
         vars(self).update(state)
-        self.moments = writable(self.moments)
+        self.moments, self.hyper = writable(self.moments), writable(self.hyper)
 
 
 def writable(array):

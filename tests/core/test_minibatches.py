@@ -9,6 +9,7 @@ from builders import (
     DTYPES,
     make_problem,
     run_epoch,
+    run_time_hyper,
     train_naively,
     zero_moments,
 )
@@ -21,8 +22,10 @@ from skmlp.core.losses import LOSSES
 from skmlp.core.minibatches import n_blocks, run_blocks
 from skmlp.core.optimizers import OPTIMIZERS
 
-HYPER = {"none": (), "sgd": (0.9, 1), "adam": (0.9, 0.999, 1e-8)}
-RATE = {"none": 0.0, "sgd": 0.02, "adam": 0.01}
+_ADAM = dict.fromkeys(("adam", "adamw", "nadam", "amsgrad"), (0.9, 0.999, 1e-8))
+HYPER = {"none": (), "sgd": (0.9, 1), "adagrad": (1e-8,), "rmsprop": (0.9, 1e-8)}
+HYPER |= _ADAM
+RATE = {**dict.fromkeys(HYPER, 0.01), "none": 0.0, "sgd": 0.02}
 
 configurations = st.fixed_dictionaries(
     {
@@ -44,8 +47,8 @@ configurations = st.fixed_dictionaries(
 
 def train(problem, orders, optimizer, *, batch_size, block_size=None, cut=lambda: ()):
     """An epoch of kernels for each order; returns their mean losses."""
-    hyper = HYPER[optimizer]
-    twin = naive.OPTIMIZERS[optimizer](*hyper)
+    hyper = run_time_hyper(optimizer, HYPER[optimizer])
+    twin = naive.OPTIMIZERS[optimizer](*HYPER[optimizer])
     moments, t, losses = zero_moments(optimizer, problem.params), 0, []
     for order in orders:
         n_steps = -(-len(order) // batch_size)
@@ -73,7 +76,8 @@ def orders_of(problem, n_epochs=5):
     return [rng.permutation(problem.n_rows) for _ in range(n_epochs)]
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+# Lion takes a whole step along a gradient that is zero but for rounding.
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.keys() - {"lion"}))
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     configuration=configurations,

@@ -3,7 +3,7 @@ import inspect
 import naive
 import numpy as np
 import pytest
-from builders import DTYPES, as_kernel
+from builders import DTYPES, as_kernel, run_time_hyper
 
 from skmlp.core import optimizers
 from skmlp.core.optimizers import OPTIMIZERS, step_address, update
@@ -13,6 +13,12 @@ HYPER = {
     "none": [()],
     "sgd": [(0.0, 0), (0.9, 0), (0.9, 1)],
     "adam": [(0.9, 0.999, 1e-8), (0.0, 0.5, 1e-3)],
+    "adamw": [(0.9, 0.999, 1e-8)],
+    "nadam": [(0.9, 0.999, 1e-8), (0.0, 0.5, 1e-3)],
+    "amsgrad": [(0.9, 0.999, 1e-8), (0.0, 0.5, 1e-3)],
+    "adagrad": [(1e-8,), (0.1,)],
+    "rmsprop": [(0.9, 1e-8), (0.0, 1e-3)],
+    "lion": [(0.9, 0.99), (0.0, 0.5)],
 }
 CASES = [(name, hyper) for name, row in HYPER.items() for hyper in row]
 
@@ -42,17 +48,28 @@ def test_twenty_steps_of_the_naive_twin(name, hyper, dtype):
     params = rng.standard_normal(30).astype(dtype)
     expected = params.astype(np.float64)
     moments, twin = moments_for(name, params), naive.OPTIMIZERS[name](*hyper)
+    hyper = run_time_hyper(name, hyper)
     for t in range(1, 21):
         gradient = (rng.standard_normal(30) * expected).astype(dtype)
         rate = 0.1 / t
         effective = rate * twin.correction(t)
-        OPTIMIZERS[name].step(
-            params, gradient, moments, 0, 0.0, effective, np.array(hyper, float)
-        )
+        OPTIMIZERS[name].step(params, gradient, moments, 0, 0.0, effective, hyper)
         twin.step([expected], [gradient.astype(np.float64)], rate)
+        tolerance = {np.float32: 1e-4, np.float64: 1e-12}[dtype]
+        np.testing.assert_allclose(params, expected, rtol=tolerance, atol=tolerance)
     assert params.dtype == dtype
-    tolerance = {np.float32: 1e-4, np.float64: 1e-12}[dtype]
-    np.testing.assert_allclose(params, expected, rtol=tolerance, atol=tolerance)
+
+
+@each_case
+def test_correction(name, hyper):
+    twin, hyper = naive.OPTIMIZERS[name](*hyper), run_time_hyper(name, hyper)
+    correction = OPTIMIZERS[name].correction
+    t = np.arange(1.0, 40)
+    expected = [twin.correction(step) for step in range(1, 40)]
+    actual = np.broadcast_to(correction(t, hyper), t.shape)
+    np.testing.assert_allclose(actual, expected, rtol=1e-14)
+    np.testing.assert_array_equal(correction(t[6:], hyper), actual[6:])
+    assert correction(np.array([1e7]), hyper) == 1
 
 
 @each_case
@@ -67,7 +84,7 @@ def test_zero_gradient_and_moments_move_nothing(name, hyper, dtype):
         0,
         0.0,
         0.1,
-        np.array(hyper, float),
+        run_time_hyper(name, hyper),
     )
     np.testing.assert_array_equal(params, before)
 
@@ -77,7 +94,7 @@ def test_zero_gradient_and_moments_move_nothing(name, hyper, dtype):
 def test_nan_gradients_are_never_hidden(name, hyper, dtype):
     params, gradient = np.ones(20, dtype), np.ones(20, dtype)
     gradient[[0, 7]] = np.nan
-    hyper = np.array(hyper, float)
+    hyper = run_time_hyper(name, hyper)
     moments = moments_for(name, params)
     OPTIMIZERS[name].step(params, gradient, moments, 0, 0.0, 0.1, hyper)
     np.testing.assert_array_equal(np.isnan(params), np.isnan(gradient))
@@ -89,7 +106,7 @@ def test_moments_never_become_denormal(name, hyper, dtype):
     params, tiny = np.ones(8, dtype), np.finfo(dtype).tiny
     moments = moments_for(name, params)
     moments[:] = 1e-3
-    hyper = np.array(hyper, float)
+    hyper = run_time_hyper(name, hyper)
     seen = []
     for _ in range(1200):
         OPTIMIZERS[name].step(params, np.zeros(8, dtype), moments, 0, 0.0, 0.1, hyper)
@@ -106,13 +123,13 @@ def test_update_is_penalty_then_step(name, hyper, n_weights):
     assert params.size > 2 * optimizers._STRETCH
     moments, l2, rate = moments_for(name, params), 0.3, 0.05
     moments[:] = rng.random(moments.shape)
-    hyper = np.array(hyper, float)
+    hyper = run_time_hyper(name, hyper)
     expected, wanted_moments = params.copy(), moments.copy()
     wanted_gradient = gradient.copy()
     wanted_gradient[:n_weights] += l2 * params[:n_weights]
     wanted_penalty = l2 / 2 * (params[:n_weights] ** 2).sum()
     OPTIMIZERS[name].step(
-        expected, wanted_gradient, wanted_moments, 0, 0.0, rate, hyper
+        expected, wanted_gradient, wanted_moments, 0, 0.0, rate, hyper.copy()
     )
 
     penalty = as_kernel(call_update)(
@@ -148,7 +165,7 @@ def test_weights_of_dead_units_become_zero(name, hyper, dtype):
     params = np.full(8, limit / 2, dtype)
     moments = moments_for(name, params)
     OPTIMIZERS[name].step(
-        params, np.zeros(8, dtype), moments, 0, 1e-4, 0.1, np.array(hyper, float)
+        params, np.zeros(8, dtype), moments, 0, 1e-4, 0.1, run_time_hyper(name, hyper)
     )
     np.testing.assert_array_equal(params, 0)
     np.testing.assert_array_equal(moments, 0)

@@ -313,7 +313,8 @@ def _call(method, *args, **kwargs):
     return lambda estimator: getattr(estimator, method)(*args, **kwargs)
 
 
-WIDER = {"activation", "loss"}  # parameters that allow more than scikit-learn's
+# Parameters that allow more than scikit-learn's.
+WIDER = {"activation", "solver", "learning_rate", "loss"}
 X4, Y4 = np.eye(4), np.array([0, 1, 0, 1])
 NAN = np.array([[np.nan, 1, 1, 1], *X4[1:]])
 

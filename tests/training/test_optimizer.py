@@ -4,17 +4,23 @@ from builders import DTYPES
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
 from skmlp.core.optimizers import OPTIMIZERS
+from skmlp.schedules import Cosine, Plateau, Step, Warmup
 from skmlp.training.optimizer import Optimizer
+from skmlp.training.schedules import SCHEDULES
 
 SETTINGS = {
     "learning_rate": "constant",
     "learning_rate_init": 0.1,
     "power_t": 0.5,
+    "max_iter": 10,
+    "tol": 1e-4,
+    "sign": -1,
     "momentum": 0.8,
     "nesterovs_momentum": False,
     "beta_1": 0.7,
     "beta_2": 0.99,
     "epsilon": 1e-6,
+    "rho": 0.6,
 }
 
 
@@ -33,7 +39,8 @@ def test_memory_and_own_parameters(name, dtype):
     assert not optimizer.moments.any()
     optimizer.configure(**SETTINGS)
     assert optimizer.hyper.dtype == np.float64
-    expected = [SETTINGS[name] for name in OPTIMIZERS[name].hyper]
+    row = OPTIMIZERS[name]
+    expected = [*(SETTINGS[name] for name in row.hyper), *[0] * row.n_scalars]
     np.testing.assert_array_equal(optimizer.hyper, expected)
 
 
@@ -47,7 +54,7 @@ def test_rates_of_sgd_are_those_of_scikit_learn(schedule):
         assert ours.learning_rate == theirs.learning_rate
         n_seen += 13
         theirs.iteration_ends(n_seen)
-        ours.epoch_ended(n_seen)
+        ours.epoch_ended(n_seen, 1.0)
         if epoch % 5 == 4:
             stop = theirs.trigger_stopping("", False)
             assert (ours.slow_down() is not None) == stop
@@ -66,7 +73,7 @@ def test_rates_of_adam_are_those_of_scikit_learn(schedule):
             expected.append(theirs.learning_rate)
         np.testing.assert_allclose(rates, expected, rtol=1e-13)
         assert ours.learning_rate == rates[-1]
-        ours.epoch_ended(100)
+        ours.epoch_ended(100, 1.0)
     assert ours.n_steps == 7
     assert ours.slow_down() is not None
 
@@ -109,3 +116,113 @@ def test_an_adaptive_rate_ends_when_small():
     assert reasons[:2] == [None, None]
     assert "too small" in reasons[2]
     assert optimizer.learning_rate == pytest.approx(4e-7)
+
+
+def test_rates_follow_the_schedule_in_each_step():
+    schedule = Warmup(Cosine(), 0.3)
+    for name in OPTIMIZERS:
+        ours = make(name, learning_rate=schedule)
+        plain = make(name)
+        factors = schedule.curve(10, 4)
+        for epoch in range(10):
+            expected = plain.rates(4)[0] * factors[4 * epoch : 4 * epoch + 4]
+            rates = ours.rates(4)[0]
+            np.testing.assert_allclose(rates, expected, rtol=1e-14)
+            assert ours.learning_rate == rates[-1]
+            assert ours.scheduled_rate == 0.1 * factors[4 * epoch + 3]
+        np.testing.assert_array_equal(ours.rates(3)[0], 0)  # later steps: progress is 1
+
+
+def test_epochs_of_different_lengths():
+    """Each call of partial_fit is an epoch, however many rows it has."""
+    ours = make(learning_rate=Step(2, 0.5), learning_rate_init=8.0)
+    rates = [ours.rates(n_steps)[0] for n_steps in (1, 7, 3, 2, 5)]
+    assert [set(r) for r in rates] == [{8.0}, {8.0}, {4.0}, {4.0}, {2.0}]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: Warmup(s, 1e-9)])
+def test_plateau_watches_progress(wrap, sign):
+    schedule = wrap(Plateau(factor=0.1, patience=2))
+    ours = make("adam", learning_rate=schedule, learning_rate_init=1.0, sign=sign)
+    rates = []
+    for loss in (3.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0):
+        ours.rates(2)[0]
+        rates.append(ours.scheduled_rate)
+        ours.epoch_ended(0, -sign * loss)
+    expected = [1, 1, 1, 1, 1, 0.1, 0.1, 0.1, 0.1, 0.01]
+    np.testing.assert_allclose(rates, expected, rtol=1e-14)
+
+
+def test_plateau_counts_improvements_beyond_tol_only():
+    falls = {}
+    for tol in (0.0, 0.5):
+        ours = make(learning_rate=Plateau(patience=1), tol=tol)
+        for value in range(10):
+            ours.epoch_ended(0, -0.1 * value)
+        falls[tol] = ours.n_plateaus
+    assert falls == {0.0: 0, 0.5: 4}
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "sgd"])
+@pytest.mark.parametrize("schedule", ["invscaling", "adaptive"])
+def test_schedules_of_sgd_are_ignored_elsewhere(name, schedule):
+    ours, plain = make(name, learning_rate=schedule), make(name)
+    for _ in range(3):
+        np.testing.assert_array_equal(ours.rates(3)[0], plain.rates(3)[0])
+        ours.epoch_ended(100, 1.0)
+        assert ours.slow_down() is not None
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_changed_initial_rate_rescales_any_schedule(schedule):
+    ours, other = make(learning_rate=schedule), make(learning_rate=schedule)
+    ours.rates(3)[0], other.rates(3)[0]
+    changed = {"learning_rate": schedule, "learning_rate_init": 0.3}
+    ours.configure(**{**SETTINGS, **changed})
+    np.testing.assert_allclose(ours.rates(3)[0], 3 * other.rates(3)[0], rtol=1e-14)
+
+
+def parabola(x):
+    curvature = np.array([1.0, 10.0])
+    return 0.5 * curvature @ x**2, curvature * x
+
+
+def rosenbrock(x):
+    a, b = 1 - x[0], x[1] - x[0] ** 2
+    return a**2 + 100 * b**2, np.array([-2 * a - 400 * x[0] * b, 200 * b])
+
+
+# name: rates for the parabola and for Rosenbrock's function
+RATES = {
+    "sgd": (0.05, 1e-3),
+    "adam": (0.05, 0.05),
+    "adamw": (0.05, 0.05),
+    "nadam": (0.05, 0.05),
+    "amsgrad": (0.05, 0.2),
+    "adagrad": (0.5, 1.0),
+    "rmsprop": (0.05, 0.005),
+    "lion": (0.05, 0.005),
+}
+
+
+def test_every_optimizer_is_tried():
+    assert RATES.keys() == OPTIMIZERS.keys() - {"none"}
+
+
+@pytest.mark.parametrize("function", [parabola, rosenbrock])
+@pytest.mark.parametrize("name", RATES)
+def test_minimises(name, function):
+    rate = RATES[name][function is rosenbrock]
+    settings = {"learning_rate_init": rate, "beta_1": 0.9, "rho": 0.9}
+    settings |= {"learning_rate": "cosine", "epsilon": 1e-8, "max_iter": 5}
+    n_steps = 200 if function is parabola else 3000
+    optimizer, x = Optimizer(name, 2, np.float64), np.array([-1.2, 1.0])
+    optimizer.configure(**{**SETTINGS, **settings})
+    for _ in range(5):
+        for rate in optimizer.rates(n_steps)[0]:
+            gradient = function(x)[1]
+            OPTIMIZERS[name].step(
+                x, gradient, optimizer.moments, 0, 0.0, rate, optimizer.hyper
+            )
+    assert function(x)[0] < 1e-6

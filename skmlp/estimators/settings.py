@@ -1,0 +1,180 @@
+"""The parameters: what is allowed, and the network that they describe."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils._param_validation import (
+    Interval,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
+
+from skmlp.core.activations import ACTIVATIONS
+from skmlp.core.architecture import make_architecture
+from skmlp.core.normalization import NORMALIZATIONS
+from skmlp.core.optimizers import OPTIMIZERS
+from skmlp.training.initialization import INITIALIZERS
+from skmlp.training.schedules import SCHEDULES, SGD_ONLY, Schedule, as_schedule
+
+STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "none")
+_OF_STEPS = "clip_norm", "clip_value", "max_norm", "ema_decay", "augmentation"
+
+
+class Settings:
+    """The part of an estimator that knows its parameters."""
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
+        "normalization": [StrOptions(set(NORMALIZATIONS)), list, tuple, None],
+        "norm_momentum": [Interval(Real, 0, 1, closed="right")],
+        "norm_epsilon": [Interval(Real, 0, None, closed="neither")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+        "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "norm_statistics": [StrOptions({"running", "population"})],
+        "augmentation": [callable, None],
+        "dtype": [StrOptions({"auto", "float32", "float64"})],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "weight_init": [StrOptions({"auto", *INITIALIZERS}), callable],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+        "max_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
+        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "learning_rate": [StrOptions({*SCHEDULES, *SGD_ONLY}), Schedule, callable],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "rho": [Interval(Real, 0, 1, closed="left")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def _store_parameters(self, arguments):
+        """What each ``__init__`` does with its ``locals()``: keep them as they are."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
+
+    def _hidden_layer_sizes(self):
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if np.iterable(sizes) else [sizes]
+        if not all(isinstance(size, Integral) for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
+        if any(size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return [int(size) for size in sizes]
+
+    def _make_architecture(self, sizes):
+        n_hidden = len(sizes) - 2
+        for name in ("activation", "normalization", "dropout"):
+            self._check_for_each(name, n_hidden)
+        return make_architecture(
+            sizes,
+            self.activation,
+            normalization=self.normalization,
+            dropout=self.dropout,
+            input_dropout=self.input_dropout,
+            norm_momentum=self.norm_momentum,
+            norm_epsilon=self.norm_epsilon,
+        )
+
+    def _check_for_each(self, name, n_hidden):
+        """A parameter given per hidden layer: as many items, each of them allowed."""
+        values = getattr(self, name)
+        if not isinstance(values, (list, tuple)):
+            return
+        if len(values) != n_hidden:
+            raise ValueError(
+                f"{name} must be given once or for each of the {n_hidden} hidden"
+                f" layers, got {len(values)} items."
+            )
+        constraints = {name: self._parameter_constraints[name][:1]}
+        for value in values:
+            if value is not None or name != "normalization":
+                validate_parameter_constraints(
+                    constraints, {name: value}, type(self).__name__
+                )
+
+    def _check_combinations(self):
+        """Refuse what makes no sense together, and name what has no effect."""
+        self._check_learning_rate()
+        if self.solver != "lbfgs":
+            return
+        if np.any(self.dropout) or self.input_dropout:
+            raise ValueError(
+                "Dropout draws another network in each evaluation, while"
+                " solver='lbfgs' needs the same loss again: choose a stochastic solver,"
+                " or dropout=0 and input_dropout=0."
+            )
+        if "batch" in np.atleast_1d(np.asarray(self.normalization, object)):
+            raise ValueError(
+                "Running statistics of normalization='batch' follow the weights of"
+                " minibatches, which solver='lbfgs' does not have: choose a stochastic"
+                " solver, or normalization='layer'."
+            )
+        off = {"l1_ratio": 0, "weight_decay": 0} | dict.fromkeys(_OF_STEPS)
+        for name, value in off.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"{name} changes the steps or the loss on the way, while"
+                    " solver='lbfgs' chooses its own steps along one smooth loss:"
+                    f" choose a stochastic solver, or {name}={value}."
+                )
+
+    def _check_dense(self, X):
+        for name, off in ("input_dropout", 0), ("augmentation", None):
+            if sparse.issparse(X) and getattr(self, name) != off:
+                raise ValueError(
+                    f"{name} needs dense X: pass X.toarray(), or {name}={off}."
+                )
+
+    def _accepted_dtypes(self):
+        """The one asked for; or those that X may have, the first for all others."""
+        return (
+            (np.float64, np.float32) if self.dtype == "auto" else np.dtype(self.dtype)
+        )
+
+    def _check_learning_rate(self):
+        """Refuse a schedule that fails, and name one that has no effect."""
+        of_sgd = self.learning_rate in SGD_ONLY
+        if not of_sgd:
+            as_schedule(self.learning_rate)
+        if of_sgd and self.solver != "sgd":
+            solvers = "solver='sgd'"
+        elif self.learning_rate != "constant" and self.solver == "lbfgs":
+            solvers = "stochastic solvers"
+        else:
+            return
+        warnings.warn(
+            f"learning_rate={self.learning_rate!r} has an effect with {solvers} only,"
+            f" and is ignored with solver={self.solver!r}.",
+            stacklevel=6,
+        )
