@@ -5,9 +5,30 @@ table of ``skmlp.core`` has its twin here, with the same keys.
 """
 
 import numpy as np
-from scipy.special import expit, softmax, xlogy
+from scipy.special import expit, ndtr, softmax, xlogy
 
 EPS = np.finfo(np.float64).eps
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def bounded(z):
+    """So that a product with zero is zero."""
+    return np.clip(z, -1e30, 1e30)
+
+
+def density(z):
+    return np.exp(-((bounded(z) / np.sqrt(2)) ** 2)) / np.sqrt(2 * np.pi)
+
+
+def softplus(z):
+    return np.logaddexp(0, z)
+
+
+def mish_slope(z):
+    t = np.tanh(softplus(z))
+    return t + bounded(z) * expit(z) * (1 - t**2)
+
 
 # name: (function, derivative), both of the pre-activation
 ACTIVATIONS = {
@@ -15,7 +36,44 @@ ACTIVATIONS = {
     "logistic": (expit, lambda z: expit(z) * expit(-z)),
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(z.dtype)),
+    "leaky_relu": (
+        lambda z: np.where(z > 0, z, 0.01 * z),
+        lambda z: np.where(z > 0, 1, 0.01),
+    ),
+    "elu": (
+        lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+        lambda z: np.where(z > 0, 1, np.exp(np.minimum(z, 0))),
+    ),
+    "selu": (
+        lambda z: (
+            SELU_SCALE * np.where(z > 0, z, SELU_ALPHA * np.expm1(np.minimum(z, 0)))
+        ),
+        lambda z: (
+            SELU_SCALE * np.where(z > 0, 1, SELU_ALPHA * np.exp(np.minimum(z, 0)))
+        ),
+    ),
+    "softplus": (softplus, expit),
+    "softsign": (
+        lambda z: bounded(z) / (1 + abs(bounded(z))),
+        lambda z: 1 / (1 + abs(bounded(z))) ** 2,
+    ),
+    "hard_sigmoid": (
+        lambda z: np.clip(z / 6 + 1 / 2, 0, 1),
+        lambda z: np.where(abs(z) < 3, 1 / 6, 0),
+    ),
+    "hard_tanh": (lambda z: np.clip(z, -1, 1), lambda z: np.where(abs(z) < 1, 1, 0)),
+    "gelu": (
+        lambda z: np.maximum(z, -1e30) * ndtr(z),
+        lambda z: ndtr(z) + bounded(z) * density(z),
+    ),
+    "silu": (
+        lambda z: np.maximum(z, -1e30) * expit(z),
+        lambda z: expit(z) + bounded(z) * expit(z) * expit(-z),
+    ),
+    "mish": (lambda z: np.maximum(z, -1e30) * np.tanh(softplus(z)), mish_slope),
 }
+# name: that of the function of the right half, by which the left half is multiplied
+GATED = {"glu": "logistic", "geglu": "gelu", "swiglu": "silu", "reglu": "relu"}
 
 
 def gaussian_link(z):
@@ -182,13 +240,30 @@ def layer_normalized(Z, share, epsilon):
 NORMALIZATIONS = {"batch": batch_normalized, "layer": layer_normalized}
 
 
+def activate(Z, name):
+    """Activations of pre-activations."""
+    if name not in GATED:
+        return ACTIVATIONS[name][0](Z)
+    U, V = np.hsplit(Z, 2)
+    return U * ACTIVATIONS[GATED[name]][0](V)
+
+
+def activate_back(dA, Z, name):
+    """The derivative by pre-activations, given that by activations."""
+    if name not in GATED:
+        return dA * ACTIVATIONS[name][1](Z)
+    gate, slope = ACTIVATIONS[GATED[name]]
+    U, V = np.hsplit(Z, 2)
+    return np.hstack([dA * gate(V), dA * U * slope(V)])
+
+
 def forward(coefs, intercepts, X, activation):
     """Pre-activations of all layers, and activations, X the first of them."""
-    f, _ = ACTIVATIONS[activation]
     pre, post = [], [X]
     for W, b in zip(coefs, intercepts):
         pre.append(post[-1] @ W + b)
-        post.append(f(pre[-1]) if len(pre) < len(coefs) else pre[-1])
+        last = len(pre) == len(coefs)
+        post.append(pre[-1] if last else activate(pre[-1], activation))
     return pre, post
 
 
@@ -211,7 +286,6 @@ def loss_and_gradient(
 ):
     """Weighted mean loss of one minibatch with its penalty, d coefs, d intercepts."""
     row_loss, slope, _ = LOSSES[loss]
-    _, derivative = ACTIVATIONS[activation]
     total = len(X) * mean_weight
     share = (np.ones(len(X)) if weight is None else weight) / total
     pre, post = forward(coefs, intercepts, X, activation)
@@ -224,7 +298,7 @@ def loss_and_gradient(
         d_coefs[i] = post[i].T @ delta + alpha / total * coefs[i]
         d_intercepts[i] = delta.sum(axis=0)
         if i > 0:
-            delta = delta @ coefs[i].T * derivative(pre[i - 1])
+            delta = activate_back(delta @ coefs[i].T, pre[i - 1], activation)
     return value, d_coefs, d_intercepts
 
 

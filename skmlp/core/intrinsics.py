@@ -21,9 +21,9 @@ def by_dtype(single, double):
         return single(x) if x.dtype == np.float32 else double(x)
 
     if not DISABLED:
-        options = {"fastmath": STRICT_MATH, "no_cpython_wrapper": True}
+        options = {"fastmath": STRICT_MATH, "forceinline": True}
 
-        @overload(dispatch, jit_options=options)
+        @overload(dispatch, jit_options=options | {"no_cpython_wrapper": True})
         def select(x):
             implementation = single if x == types.float32 else double
             return lambda x: implementation(x)

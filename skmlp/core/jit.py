@@ -33,8 +33,9 @@ def jit(function=None, *, entry=False, strict=False):
         Whether it is called from Python or by address.  Entry kernels are kept in
         the cache; all others are compiled into those that use them.
     strict : bool, default=False
-        Keep the order of floating-point operations as written.  Needed where
-        rounding is part of the algorithm.
+        For functions of single numbers.  Keep the order of floating-point operations
+        as written, since rounding may be part of the algorithm, and inline however
+        long: a loop with a call in it would not be vectorised.
     """
     if function is None:
         return lambda function: jit(function, entry=entry, strict=strict)
@@ -42,6 +43,7 @@ def jit(function=None, *, entry=False, strict=False):
         nogil=True,
         error_model="numpy",
         fastmath=STRICT_MATH if strict else FAST_MATH,
+        forceinline=strict,
         no_cpython_wrapper=not entry,
         no_cfunc_wrapper=True,
     )(function)

@@ -1,4 +1,4 @@
-"""exp, tanh, logistic, log and log1p that LLVM turns into vector code.
+"""exp, log, tanh, the normal distribution and others that LLVM turns into vector code.
 
 Each function maps a scalar of the working type to another; inside a loop over an
 array the compiler handles several elements at once, which calls into the C
@@ -10,11 +10,18 @@ by adding and subtracting a number so large that k is left in the lowest bits of
 the sum (hence ``strict=True``: reordering would undo it), and approximates
 expm1(r) by a polynomial r + r**2 p(r), p being minimax.
 
-Results of exp and logistic below about 1.7e-38 (float32) or 3.2e-308 (float64)
-are zero, since denormal numbers slow down every operation on them; ``flush`` does
-the same to any number, ``flush_square`` to any number whose square is denormal.
-NaN stays NaN.  ``tests/core/test_math.py`` holds the error bounds: 2 ulp for exp, log
-and log1p, 3 ulp for logistic and tanh.
+The normal distribution's tail is its density times Mills' ratio M, a smooth function:
+
+    Phi(-t) = phi(t) M(t),   (t + 4) M(t) = q((t - 4) / (t + 4)),   t >= 0,
+
+with q minimax again; Shepherd and Laframboise (1981) use this form for erfc.
+
+Results of exp, logistic and the normal distribution below about 1.7e-38 (float32) or
+3.2e-308 (float64) are zero, since denormal numbers slow down every operation on them;
+``flush`` does the same to any number, ``flush_square`` to any number whose square is
+denormal.  NaN stays NaN.  ``tests/core/test_math.py`` holds the error bounds: 2 ulp for
+exp, expm1, log and log1p, 3 ulp for logistic and tanh, 6 and 8 ulp for density and
+distribution function of the normal distribution.
 """
 
 import numpy as np
@@ -51,8 +58,25 @@ _F_Q1, _F_Q2, _F_Q3, _F_Q4 = (
         0.134257490114185759,
     )
 )
-
+_F_M0, _F_M1, _F_M2, _F_M3, _F_M4, _F_M5, _F_M6, _F_M7, _F_M8, _F_M9 = (
+    np.float32(c)
+    for c in (
+        1.893219076,
+        -1.523770831,
+        0.9704082563,
+        -0.4675434301,
+        0.1514116484,
+        -0.01887272295,
+        -0.008819534693,
+        0.003949090589,
+        4.842076243e-4,
+        -3.150392401e-4,
+    )
+)
 _F_ROOT_HALF_BITS = np.sqrt(np.float32(0.5)).view(np.int32)
+_F_THIRD, _F_FOUR, _F_FAR = np.float32(1 / 3), np.float32(4), np.float32(40)
+_F_DENSITY_AT_ZERO = np.float32(0.3989422804014327)
+_F_UPPER_BITS = np.int32(-(2**12))  # the square of so few bits is exact
 
 _D_ZERO, _D_HALF, _D_ONE, _D_TWO = (np.float64(c) for c in (0, 0.5, 1, 2))
 _D_INF, _D_NAN = np.float64(np.inf), np.float64(np.nan)
@@ -94,7 +118,47 @@ _D_Q1, _D_Q2, _D_Q3, _D_Q4, _D_Q5, _D_Q6, _D_Q7, _D_Q8, _D_Q9, _D_Q10 = (
         0.0808202280597176611,
     )
 )
+_D_M0, _D_M1, _D_M2, _D_M3, _D_M4, _D_M5, _D_M6, _D_M7, _D_M8, _D_M9 = (
+    np.float64(c)
+    for c in (
+        1.8932190633084853,
+        -1.52377091081997979,
+        0.97040955486760483,
+        -0.467540962998717576,
+        0.151391762311664788,
+        -0.0189004508498693107,
+        -0.00872229525885829088,
+        0.00408785551503610761,
+        3.34244447894589464e-4,
+        -5.79268024565515552e-4,
+    )
+)
+_D_M10, _D_M11, _D_M12, _D_M13, _D_M14, _D_M15 = (
+    np.float64(c)
+    for c in (
+        -4.78211714009535311e-6,
+        8.80897971035596556e-5,
+        1.79127451778821933e-6,
+        -1.48259997996900425e-5,
+        -1.56357533176046085e-6,
+        2.5369364849749709e-6,
+    )
+)
+_D_M16, _D_M17, _D_M18, _D_M19, _D_M20, _D_M21 = (
+    np.float64(c)
+    for c in (
+        6.53356890388894873e-7,
+        -3.64607819943145698e-7,
+        -1.81150584338331392e-7,
+        2.23314214060012135e-8,
+        2.72090307804784124e-8,
+        4.13287838152792391e-9,
+    )
+)
 _D_ROOT_HALF_BITS = np.sqrt(np.float64(0.5)).view(np.int64)
+_D_THIRD, _D_FOUR, _D_FAR = np.float64(1 / 3), np.float64(4), np.float64(40)
+_D_DENSITY_AT_ZERO = np.float64(0.3989422804014327)
+_D_UPPER_BITS = np.int64(-(2**27))
 
 
 @jit(strict=True)
@@ -148,11 +212,25 @@ def _exp_double(x):
 
 
 @jit(strict=True)
-def _tanh_single(x):
-    """-expm1(-2|x|) / (expm1(-2|x|) + 2) with the sign of x: exact near zero too."""
-    expm1_r, k = _reduce_single(-_F_TWO * abs(x))
+def _expm1_single(x):
+    """2**k expm1(r) + (2**k - 1): exact near zero too."""
+    expm1_r, k = _reduce_single(x)
     half = _half_power_single(k)
-    t = (expm1_r * half + (half - _F_HALF)) * _F_TWO
+    return (expm1_r * half + (half - _F_HALF)) * _F_TWO
+
+
+@jit(strict=True)
+def _expm1_double(x):
+    """As `_expm1_single`."""
+    expm1_r, k = _reduce_double(x)
+    half = _half_power_double(k)
+    return (expm1_r * half + (half - _D_HALF)) * _D_TWO
+
+
+@jit(strict=True)
+def _tanh_single(x):
+    """-expm1(-2|x|) / (expm1(-2|x|) + 2) with the sign of x."""
+    t = _expm1_single(-_F_TWO * abs(x))
     y = -t / (t + _F_TWO)
     return -y if x < _F_ZERO else y
 
@@ -160,9 +238,7 @@ def _tanh_single(x):
 @jit(strict=True)
 def _tanh_double(x):
     """As `_tanh_single`."""
-    expm1_r, k = _reduce_double(-_D_TWO * abs(x))
-    half = _half_power_double(k)
-    t = (expm1_r * half + (half - _D_HALF)) * _D_TWO
+    t = _expm1_double(-_D_TWO * abs(x))
     y = -t / (t + _D_TWO)
     return -y if x < _D_ZERO else y
 
@@ -241,10 +317,73 @@ def _log_double(x):
     return y if _D_ZERO < x < _D_INF else edge
 
 
+@jit(strict=True)
+def _normal_pdf_single(x):
+    """exp(-h**2 / 2) exp(e), e = (h**2 - x**2) / 2, where h is x without its lower
+    bits: the rounding error of x**2 would grow in exp."""
+    t = _F_FAR if abs(x) > _F_FAR else abs(x)
+    h = np.int32(np.float32(t).view(np.int32) & _F_UPPER_BITS).view(np.float32)
+    e = _F_HALF * (h - t) * (h + t)
+    exp_e = ((_F_THIRD * e + _F_ONE) * _F_HALF * e + _F_ONE) * e + _F_ONE
+    return _flush_single(_exp_single(-_F_HALF * h * h) * (_F_DENSITY_AT_ZERO * exp_e))
+
+
+@jit(strict=True)
+def _normal_pdf_double(x):
+    """As `_normal_pdf_single`."""
+    t = _D_FAR if abs(x) > _D_FAR else abs(x)
+    h = np.int64(np.float64(t).view(np.int64) & _D_UPPER_BITS).view(np.float64)
+    e = _D_HALF * (h - t) * (h + t)
+    exp_e = ((_D_THIRD * e + _D_ONE) * _D_HALF * e + _D_ONE) * e + _D_ONE
+    return _flush_double(_exp_double(-_D_HALF * h * h) * (_D_DENSITY_AT_ZERO * exp_e))
+
+
+@jit(strict=True)
+def _mills_single(t):
+    """Mills' ratio Phi(-t) / phi(t) for 0 <= t <= 40."""
+    u = _F_ONE / (t + _F_FOUR)
+    s = (t - _F_FOUR) * u
+    q = (((_F_M9 * s + _F_M8) * s + _F_M7) * s + _F_M6) * s + _F_M5
+    q = (((q * s + _F_M4) * s + _F_M3) * s + _F_M2) * s + _F_M1
+    return (q * s + _F_M0) * u
+
+
+@jit(strict=True)
+def _mills_double(t):
+    """As `_mills_single`."""
+    u = _D_ONE / (t + _D_FOUR)
+    s = (t - _D_FOUR) * u
+    q = (((_D_M21 * s + _D_M20) * s + _D_M19) * s + _D_M18) * s + _D_M17
+    q = (((q * s + _D_M16) * s + _D_M15) * s + _D_M14) * s + _D_M13
+    q = (((q * s + _D_M12) * s + _D_M11) * s + _D_M10) * s + _D_M9
+    q = (((q * s + _D_M8) * s + _D_M7) * s + _D_M6) * s + _D_M5
+    q = (((q * s + _D_M4) * s + _D_M3) * s + _D_M2) * s + _D_M1
+    return (q * s + _D_M0) * u
+
+
+@jit(strict=True)
+def _normal_cdf_single(x):
+    """Phi(x), to a small relative error in its lower tail too."""
+    t = _F_FAR if abs(x) > _F_FAR else abs(x)
+    tail = _flush_single(_normal_pdf_single(x) * _mills_single(t))
+    return tail if x < _F_ZERO else _F_ONE - tail
+
+
+@jit(strict=True)
+def _normal_cdf_double(x):
+    """As `_normal_cdf_single`."""
+    t = _D_FAR if abs(x) > _D_FAR else abs(x)
+    tail = _flush_double(_normal_pdf_double(x) * _mills_double(t))
+    return tail if x < _D_ZERO else _D_ONE - tail
+
+
 exp = by_dtype(_exp_single, _exp_double)
+expm1 = by_dtype(_expm1_single, _expm1_double)
 tanh = by_dtype(_tanh_single, _tanh_double)
 logistic = by_dtype(_logistic_single, _logistic_double)
 log = by_dtype(_log_single, _log_double)
 log1p_unit = by_dtype(_log1p_single, _log1p_double)
+normal_pdf = by_dtype(_normal_pdf_single, _normal_pdf_double)
+normal_cdf = by_dtype(_normal_cdf_single, _normal_cdf_double)
 flush = by_dtype(_flush_single, _flush_double)
 flush_square = by_dtype(_flush_square_single, _flush_square_double)

@@ -9,6 +9,7 @@ from operator import is_
 
 import numpy as np
 
+from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.architecture import make_architecture
 from skmlp.core.layout import bias_views, weight_views
 from skmlp.estimators.gate import make_data, relative_weights
@@ -90,8 +91,8 @@ class FlatParameters:
         coefs = [np.asarray(c) for c in coefs]
         if not coefs or any(c.ndim != 2 for c in coefs):
             raise ValueError("coefs_ must hold at least one array, all of them 2D.")
-        sizes = [len(coefs[0])] + [c.shape[1] for c in coefs]
-        architecture = make_architecture(sizes, self.activation)
+        self._check_for_each("activation", len(coefs) - 1)
+        architecture = _architecture_of(coefs, self.activation)
         layout = architecture.layout()
         params = np.empty(layout.n_total, dtype)
         _assign(weight_views(params, layout), coefs, "coefs_")
@@ -128,6 +129,21 @@ class FlatParameters:
         if "_params" in state:
             for name in vars(self).keys() & {"_params", "_moving_params"}:
                 vars(self)[name] = writable(vars(self)[name])
+
+
+def _architecture_of(coefs, activation):
+    """Of these matrices; gated layers have half as many units as columns."""
+    sizes = [len(coefs[0]), *(c.shape[1] for c in coefs)]
+    architecture = make_architecture(sizes, activation)
+    for i, name in enumerate(architecture.activations):
+        if ACTIVATIONS[name].gated:
+            if sizes[i + 1] % 2:
+                raise ValueError(
+                    f"coefs_[{i}] must have two columns per unit, since"
+                    f" activation={name!r} is gated, got {sizes[i + 1]} columns."
+                )
+            sizes[i + 1] //= 2
+    return architecture._replace(sizes=tuple(sizes))
 
 
 def _assign(targets, arrays, name):

@@ -47,10 +47,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         'lbfgs' is not made.
     hidden_layer_sizes : array-like of int or int, default=(100,)
         Units of each hidden layer; an empty sequence gives a linear model.
-    activation : {'identity', 'logistic', 'tanh', 'relu'} or a sequence of them, \
-            default='relu'
-        Activation of the hidden layers, or of each of them: x, 1 / (1 + exp(-x)),
-        tanh(x) or max(0, x).
+    activation : str or a sequence of them, default='relu'
+        Activation of the hidden layers, or of each of them: 'identity' x, 'tanh',
+        'logistic' s(x) = 1 / (1 + exp(-x)), 'relu' max(0, x), 'leaky_relu' x or, below
+        zero, 0.01 x, 'elu' x or exp(x) - 1, 'selu' 1.0507 x or 1.7581 (exp(x) - 1),
+        'softplus' log(1 + exp(x)), 'softsign' x / (1 + abs(x)), 'hard_sigmoid'
+        clip(x / 6 + 1 / 2, 0, 1), 'hard_tanh' clip(x, -1, 1), 'gelu' x times the
+        normal distribution function, 'silu' x s(x), 'mish' x tanh(log(1 + exp(x))).
+        Gated layers are u g(v), where [u, v] is the affine part, twice as wide as the
+        output that `hidden_layer_sizes` counts: 'glu', 'geglu', 'swiglu' and 'reglu',
+        with 'logistic', 'gelu', 'silu' and 'relu' for g.
     solver : {'lbfgs', 'sgd', 'adam', 'adamw', 'nadam', 'amsgrad', 'adagrad', \
             'rmsprop', 'lion'}, default='adam'
         'lbfgs' [3]_ is a quasi-Newton method on all rows at once, often the best
@@ -207,7 +213,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Learning rate of the last step of each epoch, before Adam's bias correction;
         of stochastic solvers.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
-        Weights of each layer: views, whose changes take effect.
+        Weights of each layer: views, whose changes take effect. The fan-out of gated
+        layers is twice their units.
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases of each layer: views as well.
     n_features_in_ : int

@@ -10,7 +10,14 @@ EXTREMES = [0.0, -0.0, 1e-45, -1e-45, 1e-320, 88.0, -88.0, 710.0, -745.0]
 EXTREMES += [1e30, -1e30, np.inf, -np.inf]
 
 each_activation = pytest.mark.parametrize("name", ACTIVATIONS)
+each_ungated = pytest.mark.parametrize("name", naive.ACTIVATIONS)
+each_gated = pytest.mark.parametrize("name", naive.GATED)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def width(name, n_units):
+    """Columns of Z."""
+    return n_units * (1 + ACTIVATIONS[name].gated)
 
 
 def run(name, Z, bias, dtype):
@@ -22,7 +29,8 @@ def run(name, Z, bias, dtype):
     return A, Z
 
 
-def forward(name, Z, bias, dtype=np.float64):
+def forward(name, Z, bias=None, dtype=np.float64):
+    bias = np.zeros(np.shape(Z)[1]) if bias is None else bias
     return run(name, Z, bias, dtype)[0]
 
 
@@ -37,29 +45,60 @@ def backward(name, dA, Z, bias=None, dtype=np.float64, db=None):
     return dZ, db
 
 
+def apply(name, z, dtype=np.float64):
+    """f(z) of a vector; U * f(z) with U = 1 if gated."""
+    z = np.array(z, dtype)[:, None]
+    return forward(name, to_gate(name, z), dtype=dtype)[:, 0]
+
+
+def slope(name, z, dtype=np.float64):
+    """f'(z) of a vector, as `apply`."""
+    z = np.array(z, dtype)[:, None]
+    dZ, _ = backward(name, np.ones_like(z), to_gate(name, z), dtype=dtype)
+    return dZ[:, -1]
+
+
+def to_gate(name, z):
+    """Z = [1 | z] for gated activations."""
+    return np.hstack([np.ones_like(z), z]) if ACTIVATIONS[name].gated else z
+
+
 def test_the_naive_twin_knows_every_row():
-    assert naive.ACTIVATIONS.keys() == ACTIVATIONS.keys()
+    assert naive.ACTIVATIONS.keys() | naive.GATED.keys() == ACTIVATIONS.keys()
+    assert {name for name, row in ACTIVATIONS.items() if row.gated} == set(naive.GATED)
+
+
+def test_kernels_have_names_of_their_own():
+    """The cache knows them by these."""
+    names = [
+        kernel.__name__
+        for row in ACTIVATIONS.values()
+        for kernel in (row.forward, row.backward)
+    ]
+    assert len(set(names)) == 2 * len(ACTIVATIONS)
 
 
 @each_activation
 @each_dtype
 def test_forward_is_that_of_the_naive_twin(name, dtype):
     rng = np.random.default_rng(0)
-    Z, bias = rng.standard_normal((7, 5)) * 5, rng.standard_normal(5)
+    Z = rng.standard_normal((7, width(name, 5))) * 5
+    bias = rng.standard_normal(width(name, 5))
     A = forward(name, Z, bias, dtype)
     assert A.dtype == dtype
-    expected = naive.ACTIVATIONS[name][0](Z + bias)
+    assert A.shape == (7, 5)
+    expected = naive.activate(Z + bias, name)
     np.testing.assert_allclose(A, expected, rtol=20 * TOLERANCE[dtype], atol=1e-6)
 
 
 @each_activation
 def test_forward_in_double_precision(name):
-    Z = np.linspace(-30, 30, 601).reshape(-1, 1)
-    expected = naive.ACTIVATIONS[name][0](Z)
-    np.testing.assert_allclose(forward(name, Z, [0]), expected, rtol=1e-13)
+    z = np.linspace(-20, 20, 400)
+    expected = naive.activate(to_gate(name, z[:, None]), name)[:, 0]
+    np.testing.assert_allclose(apply(name, z), expected, rtol=1e-13)
 
 
-@each_activation
+@each_ungated
 def test_backward_against_central_differences(name):
     rng = np.random.default_rng(1)
     Z, bias = rng.standard_normal((6, 4)) * 2, rng.standard_normal(4)
@@ -70,34 +109,52 @@ def test_backward_against_central_differences(name):
     np.testing.assert_allclose(db, delta.sum(axis=0), rtol=1e-14)
 
 
+@each_gated
+def test_gated_backward_against_central_differences(name):
+    rng = np.random.default_rng(1)
+    Z, bias = rng.standard_normal((6, 8)) * 2, rng.standard_normal(8)
+    upstream, h = rng.standard_normal((6, 4)), 1e-6
+    delta, db = backward(name, upstream, Z, bias)
+    for j in range(8):
+        step = h * (np.arange(8) == j)
+        difference = forward(name, Z, bias + step) - forward(name, Z, bias - step)
+        expected = (upstream * difference).sum(axis=1) / (2 * h)
+        np.testing.assert_allclose(delta[:, j], expected, rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(db, delta.sum(axis=0), rtol=1e-14)
+
+
 @each_activation
 @each_dtype
 def test_backward_is_that_of_the_naive_twin(name, dtype):
     rng = np.random.default_rng(2)
-    Z, upstream = rng.standard_normal((6, 4)) * 3, rng.standard_normal((6, 4))
+    Z, upstream = rng.standard_normal((6, width(name, 4))) * 3, rng.random((6, 4))
     delta, db = backward(name, upstream, Z, dtype=dtype)
     assert delta.dtype == db.dtype == dtype
-    expected = upstream * naive.ACTIVATIONS[name][1](Z)
-    np.testing.assert_allclose(delta, expected, atol=10 * TOLERANCE[dtype])
+    expected = naive.activate_back(upstream, Z, name)
+    np.testing.assert_allclose(delta, expected, atol=10 * TOLERANCE[dtype], rtol=1e-6)
 
 
 @each_activation
 def test_backward_adds_to_db(name):
-    Z = [[0.5], [1.0]]
-    _, db = backward(name, np.ones((2, 1)), Z)
-    _, more = backward(name, np.ones((2, 1)), Z, db=np.array([10.0]))
+    Z, dA = np.full((2, width(name, 1)), 0.5), np.ones((2, 1))
+    _, db = backward(name, dA, Z)
+    _, more = backward(name, dA, Z, db=np.full(width(name, 1), 10.0))
     np.testing.assert_allclose(more, db + 10, rtol=1e-15)
 
 
 @each_activation
 @each_dtype
 def test_extremes(name, dtype):
-    Z = np.array([EXTREMES], dtype)
-    expected = naive.ACTIVATIONS[name][0](Z)
-    A = forward(name, Z, np.zeros(Z.shape[1]), dtype)
-    np.testing.assert_allclose(A, expected, rtol=TOLERANCE[dtype], atol=1e-37)
-    delta, db = backward(name, np.full(Z.shape, 1e-3), Z, dtype=dtype)
-    assert np.isfinite(delta).all()
+    z = np.array([EXTREMES], dtype)
+    Z = np.hstack([np.ones_like(z), z]) if name in naive.GATED else z
+    A = forward(name, Z, dtype=dtype)
+    expected = naive.activate(Z, name)
+    np.testing.assert_allclose(A, expected, rtol=TOLERANCE[dtype], atol=2e-36)
+    dA = np.full(z.shape, 1e-3, dtype)
+    delta, db = backward(name, dA, Z, dtype=dtype)
+    expected = naive.activate_back(dA, Z, name)
+    tolerance = {"rtol": TOLERANCE[dtype], "atol": 1e-3 * TOLERANCE[dtype]}
+    np.testing.assert_allclose(delta, expected, **tolerance)
     np.testing.assert_array_equal(db, delta[0])
 
 
@@ -105,8 +162,9 @@ def test_extremes(name, dtype):
 @each_dtype
 def test_saturated_units_let_no_gradient_nor_denormal_through(name, dtype):
     info = np.finfo(dtype)
-    Z = np.linspace(-800, 800, 1601)[:, None]
-    delta, _ = backward(name, np.full(Z.shape, 4 * info.tiny), Z, dtype=dtype)
+    z = np.linspace(-800, 800, 1601)[:, None]
+    dA = np.full(z.shape, 4 * info.tiny)
+    delta, _ = backward(name, dA, to_gate(name, z), dtype=dtype)
     assert ((delta == 0) | (np.abs(delta) >= info.tiny)).all()
 
 
@@ -114,20 +172,107 @@ def test_saturated_units_let_no_gradient_nor_denormal_through(name, dtype):
 @each_dtype
 @pytest.mark.parametrize("at", [0, 4, 15])
 def test_nan_is_never_hidden(name, dtype, at):
-    Z = np.linspace(0.1, 3, 17)[:, None]
-    Z[at] = np.nan
-    A = forward(name, Z, [0.0], dtype)
-    np.testing.assert_array_equal(np.isnan(A), np.isnan(Z))
-    np.testing.assert_array_equal(np.isnan(forward(name, [[1.0]], [np.nan], dtype)), 1)
+    z = np.linspace(0.1, 3, 17)[:, None]
+    z[at] = np.nan
+    columns = width(name, 1)
+    for Z in np.repeat(z, columns, axis=1), to_gate(name, z):
+        A = forward(name, Z, dtype=dtype)
+        np.testing.assert_array_equal(np.isnan(A), np.isnan(z))
+    ones, nans = np.ones((1, columns)), np.full(columns, np.nan)
+    assert np.isnan(forward(name, ones, nans, dtype)).all()
 
-    upstream = np.where(np.isnan(Z), np.nan, 1.0)
-    delta, db = backward(name, upstream, np.full((17, 1), 0.7), dtype=dtype)
-    np.testing.assert_array_equal(np.isnan(delta), np.isnan(Z))
+    upstream = np.where(np.isnan(z), np.nan, 1.0)
+    delta, db = backward(name, upstream, np.full((17, columns), 0.7), dtype=dtype)
+    expected = np.repeat(np.isnan(z), columns, axis=1)
+    np.testing.assert_array_equal(np.isnan(delta), expected)
     assert np.isnan(db).all()
 
 
 @each_activation
 def test_no_rows(name):
-    assert forward(name, np.empty((0, 3)), np.zeros(3)).shape == (0, 3)
-    _, db = backward(name, np.empty((0, 3)), np.empty((0, 3)))
-    np.testing.assert_array_equal(db, 0)
+    columns = width(name, 3)
+    assert forward(name, np.empty((0, columns)), np.zeros(columns)).shape == (0, 3)
+    _, db = backward(name, np.empty((0, 3)), np.empty((0, columns)))
+    np.testing.assert_array_equal(db, np.zeros(columns))
+
+
+z = np.linspace(-20, 20, 4001)
+
+# name: relations that hold for all z
+RELATIONS = {
+    "leaky_relu": lambda f: f("relu", z) - 0.01 * f("relu", -z),
+    "elu": lambda f: f("relu", z) + np.expm1(-f("relu", -z)),
+    "softplus": lambda f: z + f("softplus", -z),
+    "softsign": lambda f: -f("softsign", -z),
+    "hard_sigmoid": lambda f: 1 - f("hard_sigmoid", -z),
+    "hard_tanh": lambda f: 2 * f("hard_sigmoid", 3 * z) - 1,
+    "gelu": lambda f: z + f("gelu", -z),
+    "silu": lambda f: z * f("logistic", z),
+    "mish": lambda f: z * f("tanh", f("softplus", z)),
+    "glu": lambda f: f("logistic", z),
+    "geglu": lambda f: f("gelu", z),
+    "swiglu": lambda f: f("silu", z),
+    "reglu": lambda f: f("relu", z),
+}
+
+
+@pytest.mark.parametrize("name", RELATIONS)
+@each_dtype
+def test_relations(name, dtype):
+    expected = RELATIONS[name](lambda name, z: apply(name, z, dtype))
+    size = np.maximum(1, abs(z)) * np.finfo(dtype).eps
+    assert (abs(apply(name, z, dtype) - expected) <= 8 * size).all()
+
+
+def test_selu_keeps_mean_zero_and_variance_one():
+    """What its constants were chosen for: on standard normal numbers."""
+    nodes = np.linspace(-10, 10, 20_001)
+    shares, a = np.exp(-(nodes**2) / 2), apply("selu", nodes)
+    shares /= shares.sum()
+    assert shares @ a == pytest.approx(0, abs=1e-6)
+    assert shares @ a**2 == pytest.approx(1, abs=1e-6)
+
+
+@each_gated
+@each_dtype
+def test_gates_multiply_the_left_half(name, dtype):
+    rng = np.random.default_rng(3)
+    Z = rng.standard_normal((9, 6)).astype(dtype)
+    gate = forward(naive.GATED[name], Z[:, 3:], dtype=dtype)
+    actual = forward(name, Z, dtype=dtype)
+    np.testing.assert_allclose(actual, Z[:, :3] * gate, rtol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("name", ["softplus", "gelu", "silu", "mish", "glu"])
+@each_dtype
+def test_slopes_are_accurate_in_both_tails(name, dtype):
+    """To a small relative error, but for where they are zero, near -1."""
+    end = 12 if name == "gelu" else 80
+    z = np.concatenate([np.linspace(-end, -3, 500), np.linspace(0, end, 500)])
+    z = z.astype(dtype)
+    derivative = naive.ACTIVATIONS[naive.GATED.get(name, name)][1]
+    expected, rtol = derivative(z.astype(np.float64)), 4 * TOLERANCE[dtype]
+    np.testing.assert_allclose(slope(name, z, dtype), expected, rtol=rtol)
+
+
+@pytest.mark.parametrize("name", ["elu", "selu", "softsign", "tanh", "logistic"])
+@each_dtype
+def test_slopes_in_terms_of_the_output_are_accurate_absolutely(name, dtype):
+    z = np.linspace(-100, 100, 2001).astype(dtype)
+    exact = naive.ACTIVATIONS[name][1](z.astype(np.float64))
+    np.testing.assert_allclose(
+        slope(name, z, dtype), exact, atol=4 * np.finfo(dtype).eps
+    )
+
+
+@pytest.mark.parametrize("name", ["hard_sigmoid", "hard_tanh"])
+@each_dtype
+def test_saturated_units_stay_so_after_dropout(name, dtype):
+    """Which multiplies A by 1 / (1 - rate) and then by 1 - rate."""
+    row, A = ACTIVATIONS[name], apply(name, np.full(99, 4.0), dtype)[:, None]
+    keep = np.linspace(0.01, 0.99, 99).astype(dtype)[:, None]
+    A = A * (1 / keep) * keep
+    assert (A < 1).any()
+    dZ = np.ones_like(A)
+    row.backward(dZ, np.zeros(1, dtype), dZ, A, A)
+    np.testing.assert_array_equal(dZ, 0)

@@ -13,14 +13,38 @@ wide = np.longdouble
 
 # Below these results are zero, as denormal numbers are slow.
 FLUSHED = {np.float32: 2.4e-38, np.float64: 4.5e-308}
+
+
+def normal_pdf(x):
+    return np.exp(-x * x / 2) / np.sqrt(8 * np.arctan(wide(1)))
+
+
+def normal_cdf(x):
+    """By Taylor's series near zero, and Laplace's continued fraction elsewhere."""
+    t = abs(x)
+    term = total = t
+    for n in range(3, 60, 2):
+        term = term * t * t / n
+        total = total + term
+    fraction = t
+    for n in range(500, 0, -1):
+        fraction = t + n / fraction
+    tail = np.where(t < 1, 0.5 - normal_pdf(t) * total, normal_pdf(t) / fraction)
+    return np.where(x < 0, tail, 1 - tail)
+
+
 EXACT = {
     "exp": (np.exp, 2),
+    "expm1": (np.expm1, 2),
     "log": (np.log, 2),
     "log1p_unit": (np.log1p, 2),
     "logistic": (lambda x: 1 / (1 + np.exp(-x)), 3),
+    "normal_cdf": (normal_cdf, 8),
+    "normal_pdf": (normal_pdf, 6),
     "tanh": (np.tanh, 3),
     "flush": (lambda x: x, 0),
 }
+POSITIVE = "exp", "logistic", "normal_cdf", "normal_pdf"
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, np.inf, -np.inf]
 
 needs_long_double = pytest.mark.skipif(
@@ -84,7 +108,7 @@ def ulps(actual, exact, dtype):
 
 
 @each_dtype
-@pytest.mark.parametrize("name", ["exp", "logistic"])
+@pytest.mark.parametrize("name", POSITIVE)
 def test_positive_functions(name, dtype):
     reference, bound = EXACT[name]
     x = grid(dtype)
@@ -94,7 +118,7 @@ def test_positive_functions(name, dtype):
 
 
 @each_dtype
-@pytest.mark.parametrize("name", ["exp", "logistic"])
+@pytest.mark.parametrize("name", POSITIVE)
 def test_results_are_zero_rather_than_denormal(name, dtype):
     y = mapped(name, grid(dtype))
     assert y.min() == 0
@@ -102,10 +126,11 @@ def test_results_are_zero_rather_than_denormal(name, dtype):
 
 
 @each_dtype
-def test_tanh(dtype):
+@pytest.mark.parametrize("name", ["expm1", "tanh"])
+def test_functions_that_are_exact_near_zero(name, dtype):
     x = grid(dtype)
-    reference, bound = EXACT["tanh"]
-    assert ulps(mapped("tanh", x), reference(x.astype(wide)), dtype).max() <= bound
+    reference, bound = EXACT[name]
+    assert ulps(mapped(name, x), reference(x.astype(wide)), dtype).max() <= bound
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -163,6 +188,9 @@ def test_nan_stays_nan_wherever_it_stands(name, dtype):
             [1, 1, np.inf, 0, np.inf, 0],
         ),
         ("logistic", [0.0, np.inf, -np.inf, 1e30, -1e30], [0.5, 1, 0, 1, 0]),
+        ("expm1", [0.0, -0.0, np.inf, -np.inf, -1e30], [0, 0, np.inf, -1, -1]),
+        ("normal_cdf", [np.inf, -np.inf, 1e30, -1e30], [1, 0, 1, 0]),
+        ("normal_pdf", [np.inf, -np.inf, 1e30, -1e30], [0, 0, 0, 0]),
         ("tanh", [0.0, -0.0, np.inf, -np.inf, 1e30, -1e30], [0, 0, 1, -1, 1, -1]),
         (
             "log",
