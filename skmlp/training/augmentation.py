@@ -39,8 +39,8 @@ class GaussianNoise:
     >>> from skmlp.augmentation import GaussianNoise
     >>> X, Y = np.zeros((2, 3)), np.ones((2, 1))
     >>> GaussianNoise(0.1)(X, Y, np.random.RandomState(0))[0].round(2)
-    array([[0.18, 0.04, 0.1 ],
-           [0.22, 0.19, -0.1 ]])
+    array([[ 0.18,  0.04,  0.1 ],
+           [ 0.22,  0.19, -0.1 ]])
     """
 
     std: float
