@@ -414,6 +414,29 @@ class Lion(Still):
             m[:] = self.beta_2 * m + (1 - self.beta_2) * g
 
 
+class ScheduleFree(Still):
+    """Parameters are y, where gradients are taken; training is for x."""
+
+    def __init__(self, beta_1, beta_2, epsilon):
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.t, self.largest, self.total, self.z = 0, 0.0, 0.0, None
+
+    def step(self, params, gradients, rate):
+        if self.z is None:
+            self.z = [p.copy() for p in params]
+            self.x = [p.copy() for p in params]
+            self.second = [np.zeros_like(p) for p in params]
+        self.t += 1
+        self.largest = max(self.largest, rate)
+        self.total += self.largest**2
+        c = self.largest**2 / self.total if self.total > 0 else 0
+        for y, g, v, x, z in zip(params, gradients, self.second, self.x, self.z):
+            v[:] = self.beta_2 * v + (1 - self.beta_2) * g**2
+            z -= rate * g / (np.sqrt(v / (1 - self.beta_2**self.t)) + self.epsilon)
+            x[:] = (1 - c) * x + c * z
+            y[:] = (1 - self.beta_1) * z + self.beta_1 * x
+
+
 OPTIMIZERS = {
     "none": Still,
     "sgd": SGD,
@@ -424,6 +447,7 @@ OPTIMIZERS = {
     "adagrad": AdaGrad,
     "rmsprop": RMSProp,
     "lion": Lion,
+    "schedule_free": ScheduleFree,
 }
 
 

@@ -190,6 +190,41 @@ def lion_step(params, gradient, moments, start, l2, rate, hyper):
     return np.float64(squares)
 
 
+@jit(entry=True)
+def schedule_free_step(params, gradient, moments, start, l2, rate, hyper):
+    """Defazio et al. (2024), algorithm 1: AdamW without a schedule.
+
+    With z, where Adam without momentum is, its average x, and the parameters
+    y = x + (1 - beta_1) (z - x), where gradients are taken,
+
+    z <- z - rate g / (sqrt(v / (1 - beta_2^t)) + epsilon),  x <- (1 - c) x + c z.
+
+    The second moment is z - x; the last numbers of ``hyper`` are t, the largest rate
+    so far, and the sum of its squares, of which c is the share of this step.
+    """
+    if start == 0:
+        hyper[3] += 1
+        hyper[4] = max(hyper[4], rate)
+        hyper[5] += hyper[4] ** 2
+    real, correction = params.dtype.type, np.sqrt(1 - hyper[1] ** hyper[3])
+    c = hyper[4] ** 2 / hyper[5] if hyper[5] > 0 else 0.0
+    second = moment(moments, 0, start, params.size)
+    lead = moment(moments, 1, start, params.size)
+    beta_2, rest_2 = real(hyper[1]), real(1 - hyper[1])
+    epsilon, rate, l2 = real(hyper[2] * correction), real(rate * correction), real(l2)
+    rest_1, rest_c, squares = real(1 - hyper[0]), real(1 - c), real(0)
+    from_z = real(1 - hyper[0] * (1 - c))
+    for i in range(params.size):
+        w, g = penalised(params, gradient, i, l2)
+        v = average(second, i, beta_2, rest_2, g * g)
+        before = lead[i]
+        ahead = before - rate * g / (np.sqrt(v) + epsilon)  # the new z, less the old x
+        lead[i] = flush(rest_c * ahead)
+        params[i] = w - rest_1 * before + from_z * ahead
+        squares += w * w
+    return np.float64(squares)
+
+
 @jit
 def update(step, params, gradient, moments, n_weights, l2, rate, hyper):
     """One step of the optimizer, stretch by stretch; biases are not penalised.
@@ -220,6 +255,11 @@ def bias_correction(t, hyper):
     return np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
 
 
+def ahead_of_average(moments, hyper):
+    """(1 - beta_1) (z - x), from the average x to the point of the next gradient."""
+    return (1 - float(hyper[0])) * moments[1]
+
+
 class Optimizer(NamedTuple):
     """A row of the table.
 
@@ -235,6 +275,9 @@ class Optimizer(NamedTuple):
         Numbers that it carries likewise, behind its parameters in ``hyper``.
     correction : callable
         Factor of the learning rate, of an array of steps t = 1, 2, ... and ``hyper``.
+    lead : callable or None
+        Distance from the weights that training is for to those whose gradient it
+        takes, of ``moments`` and ``hyper``, where the two differ.
     """
 
     step: Callable
@@ -242,6 +285,7 @@ class Optimizer(NamedTuple):
     n_moments: int
     n_scalars: int = 0
     correction: Callable = uncorrected
+    lead: Callable | None = None
 
 
 _ADAM = "beta_1", "beta_2", "epsilon"
@@ -255,6 +299,7 @@ OPTIMIZERS = {
     "adagrad": Optimizer(adagrad_step, ("epsilon",), 1),
     "rmsprop": Optimizer(rmsprop_step, ("rho", "epsilon"), 1),
     "lion": Optimizer(lion_step, ("beta_1", "beta_2"), 1),
+    "schedule_free": Optimizer(schedule_free_step, _ADAM, 2, 3, lead=ahead_of_average),
 }
 
 

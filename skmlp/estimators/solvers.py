@@ -104,14 +104,15 @@ class Solvers:
             epochs.data = self._augmented(training)
         n_steps = optimizer.n_steps
         rates, base_rates = optimizer.rates(epochs.n_steps(order))
-        loss = epochs.run(
-            order,
-            rates,
-            optimizer.moments,
-            optimizer.hyper,
-            base_rates=base_rates,
-            n_steps_before=n_steps,
-        )
+        with optimizer.training(epochs.params):
+            loss = epochs.run(
+                order,
+                rates,
+                optimizer.moments,
+                optimizer.hyper,
+                base_rates=base_rates,
+                n_steps_before=n_steps,
+            )
         self.t_ += order.size
         self.learning_rates_.append(optimizer.scheduled_rate)
         return loss

@@ -1,5 +1,7 @@
 """What an optimizer remembers between runs of steps."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from skmlp.core.optimizers import OPTIMIZERS
@@ -90,6 +92,21 @@ class Optimizer:
         self.n_steps += n_steps
         self.n_epochs += 1
         return rates, base_rates
+
+    @contextmanager
+    def training(self, params):
+        """For the time of an epoch, ``params`` are those whose gradient is taken."""
+        lead = OPTIMIZERS[self.name].lead
+        if lead is None:
+            yield
+            return
+        trained = params[: self.moments.shape[1]]
+        trained += lead(self.moments, self.hyper)
+        try:
+            yield
+        finally:
+            with np.errstate(over="ignore", invalid="ignore"):
+                trained -= lead(self.moments, self.hyper)
 
     def epoch_ended(self, n_seen, value):
         """Follow the schedule after an epoch.

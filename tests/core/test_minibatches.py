@@ -22,9 +22,9 @@ from skmlp.core.losses import LOSSES
 from skmlp.core.minibatches import n_blocks, run_blocks
 from skmlp.core.optimizers import OPTIMIZERS
 
-_ADAM = dict.fromkeys(("adam", "adamw", "nadam", "amsgrad"), (0.9, 0.999, 1e-8))
+_LIKE_ADAM = "adam", "adamw", "nadam", "amsgrad", "schedule_free"
 HYPER = {"none": (), "sgd": (0.9, 1), "adagrad": (1e-8,), "rmsprop": (0.9, 1e-8)}
-HYPER |= _ADAM
+HYPER |= dict.fromkeys(_LIKE_ADAM, (0.9, 0.999, 1e-8))
 RATE = {**dict.fromkeys(HYPER, 0.01), "none": 0.0, "sgd": 0.02}
 
 configurations = st.fixed_dictionaries(

@@ -19,6 +19,7 @@ HYPER = {
     "adagrad": [(1e-8,), (0.1,)],
     "rmsprop": [(0.9, 1e-8), (0.0, 1e-3)],
     "lion": [(0.9, 0.99), (0.0, 0.5)],
+    "schedule_free": [(0.9, 0.999, 1e-8), (0.0, 0.5, 1e-3)],
 }
 CASES = [(name, hyper) for name, row in HYPER.items() for hyper in row]
 
@@ -169,3 +170,22 @@ def test_weights_of_dead_units_become_zero(name, hyper, dtype):
     )
     np.testing.assert_array_equal(params, 0)
     np.testing.assert_array_equal(moments, 0)
+
+
+@pytest.mark.parametrize("beta_1", [0.0, 0.5, 0.9])
+@each_dtype
+def test_lead_of_schedule_free_is_from_the_average(beta_1, dtype):
+    rng, row = np.random.default_rng(0), OPTIMIZERS["schedule_free"]
+    hyper = beta_1, 0.99, 1e-8
+    twin = naive.OPTIMIZERS["schedule_free"](*hyper)
+    hyper = run_time_hyper("schedule_free", hyper)
+    params = rng.standard_normal(10).astype(dtype)
+    moments, expected = moments_for("schedule_free", params), params.astype(float)
+    for rate in (0.0, 0.1, 0.3, 0.2, 0.0, 0.1):  # as after a warm-up from zero
+        gradient = rng.standard_normal(10).astype(dtype)
+        row.step(params, gradient, moments, 0, 0.0, rate, hyper)
+        twin.step([expected], [gradient.astype(float)], rate)
+        average = params - row.lead(moments, hyper)
+        np.testing.assert_allclose(average, twin.x[0], rtol=1e-5, atol=1e-6)
+        assert row.lead(moments, hyper).dtype == dtype
+    np.testing.assert_allclose(hyper[3:], [6, 0.3, 0.1**2 + 4 * 0.3**2])

@@ -177,10 +177,50 @@ def test_schedules_of_sgd_are_ignored_elsewhere(name, schedule):
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_a_changed_initial_rate_rescales_any_schedule(schedule):
     ours, other = make(learning_rate=schedule), make(learning_rate=schedule)
-    ours.rates(3)[0], other.rates(3)[0]
+    ours.rates(3), other.rates(3)
     changed = {"learning_rate": schedule, "learning_rate_init": 0.3}
     ours.configure(**{**SETTINGS, **changed})
     np.testing.assert_allclose(ours.rates(3)[0], 3 * other.rates(3)[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_between_epochs_parameters_are_the_average(error):
+    optimizer, row = make("schedule_free"), OPTIMIZERS["schedule_free"]
+    params = np.arange(7.0)  # of which two are buffers
+    for _ in range(3):
+        try:
+            with optimizer.training(params):
+                for rate in optimizer.rates(2)[0]:
+                    row.step(
+                        params[:5],
+                        params[:5] + 1,
+                        optimizer.moments,
+                        0,
+                        0.0,
+                        rate,
+                        optimizer.hyper,
+                    )
+                inside = params.copy()
+                if error is not None:
+                    raise error
+        except KeyboardInterrupt:
+            pass
+        lead = row.lead(optimizer.moments, optimizer.hyper)
+        assert lead.all()
+        np.testing.assert_array_equal(params[:5], inside[:5] - lead)
+        np.testing.assert_array_equal(params[5:], [5, 6])
+    optimizer.forget()
+    assert not row.lead(optimizer.moments, optimizer.hyper).any()
+    assert not optimizer.hyper[3:].any()
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS.keys() - {"schedule_free"}))
+def test_others_train_the_parameters_themselves(name):
+    optimizer, params = make(name), np.arange(7.0)
+    optimizer.moments[:] = 1
+    with optimizer.training(params):
+        np.testing.assert_array_equal(params, np.arange(7))
+    np.testing.assert_array_equal(params, np.arange(7))
 
 
 def parabola(x):
@@ -203,6 +243,7 @@ RATES = {
     "adagrad": (0.5, 1.0),
     "rmsprop": (0.05, 0.005),
     "lion": (0.05, 0.005),
+    "schedule_free": (0.1, 0.1),
 }
 
 
@@ -220,9 +261,10 @@ def test_minimises(name, function):
     optimizer, x = Optimizer(name, 2, np.float64), np.array([-1.2, 1.0])
     optimizer.configure(**{**SETTINGS, **settings})
     for _ in range(5):
-        for rate in optimizer.rates(n_steps)[0]:
-            gradient = function(x)[1]
-            OPTIMIZERS[name].step(
-                x, gradient, optimizer.moments, 0, 0.0, rate, optimizer.hyper
-            )
+        with optimizer.training(x):
+            for rate in optimizer.rates(n_steps)[0]:
+                gradient = function(x)[1]
+                OPTIMIZERS[name].step(
+                    x, gradient, optimizer.moments, 0, 0.0, rate, optimizer.hyper
+                )
     assert function(x)[0] < 1e-6
