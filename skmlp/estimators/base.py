@@ -75,6 +75,7 @@ class BaseMLP(Settings, FlatParameters, Solvers, BaseEstimator, ABC):
         hidden_layer_sizes = self._hidden_layer_sizes()
         stochastic = self.solver in STOCHASTIC_SOLVERS
         resume = self._has_parameters() and (self.warm_start or incremental)
+        self._check_learning_rate()
         self._check_combinations()
         with self._unchanged_on_error():
             X, Y, weight = self._validate_fit(X, y, sample_weight, incremental, resume)

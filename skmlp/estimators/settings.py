@@ -124,8 +124,7 @@ class Settings:
                 )
 
     def _check_combinations(self):
-        """Refuse what makes no sense together, and name what has no effect."""
-        self._check_learning_rate()
+        """Refuse what makes no sense together."""
         if self.solver != "lbfgs":
             return
         if np.any(self.dropout) or self.input_dropout:
@@ -176,5 +175,5 @@ class Settings:
         warnings.warn(
             f"learning_rate={self.learning_rate!r} has an effect with {solvers} only,"
             f" and is ignored with solver={self.solver!r}.",
-            stacklevel=6,
+            stacklevel=5,
         )
