@@ -7,6 +7,7 @@ import naive
 import numpy as np
 from scipy import sparse
 
+from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.architecture import Architecture, make_architecture
 from skmlp.core.inputs import Data, read_only
 from skmlp.core.jit import DISABLED
@@ -137,7 +138,10 @@ def make_problem(
         weight[0] = 0
     relative = weight / weight.mean() if weighted else None
     layout = architecture.layout()
-    params = rng.uniform(-1, 1, layout.n_total).astype(dtype)
+    # Products of gates would grow until the log-losses reach their cap.
+    gated = any(ACTIVATIONS[name].gated for name in architecture.activations)
+    bound = 0.7 if gated else 1.0
+    params = rng.uniform(-bound, bound, layout.n_total).astype(dtype)
     params[layout.n_params :] = 1  # running means and variances
     return Problem(
         architecture,
