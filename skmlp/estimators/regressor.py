@@ -221,7 +221,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Biases of each layer: views as well.
     n_features_in_ : int
         Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X had string names.
     n_iter_ : int
         Epochs or iterations of the latest fit.
