@@ -28,6 +28,18 @@ settings = {
     "random_state": 0,
 }
 
+
+def draw(title, centre, low, high, label):
+    """Rows, the true mean, a prediction and the band around it."""
+    _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    ax.scatter(x, y, s=4, color="gray", alpha=0.4)
+    ax.fill_between(grid[:, 0], low, high, alpha=0.4, label="band")
+    ax.plot(grid, np.sin(1.5 * grid), "k:", label="true mean")
+    ax.plot(grid, centre, "C3", label=label)
+    ax.set(title=title, xlabel="x", ylabel="y")
+    ax.legend()
+
+
 # %%
 # One network with an output per quantile: 80 % of the rows should lie between the
 # outer two.
@@ -35,16 +47,8 @@ settings = {
 quantiles = MLPRegressor("quantile", quantile=(0.1, 0.5, 0.9), **settings).fit(x, y)
 low, _, high = quantiles.predict(x).T
 share = np.mean((low < y) & (y < high))
-
-fig, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
-for ax in axes:
-    ax.scatter(x, y, s=4, color="gray", alpha=0.4)
-    ax.plot(grid, np.sin(1.5 * grid), "k:", label="true mean")
 low, median, high = quantiles.predict(grid).T
-axes[0].fill_between(grid[:, 0], low, high, alpha=0.4, label="10 % to 90 %")
-axes[0].plot(grid, median, "C3", label="median")
-axes[0].set_title(f'"quantile": {share:.0%} of the rows inside')
-axes[0].legend()
+draw(f"10 % to 90 %: {share:.0%} of the rows inside", median, low, high, "median")
 
 # %%
 # With the Gaussian likelihood the network has an output for the mean and one for the
@@ -54,10 +58,8 @@ gaussian = MLPRegressor("gaussian_nll", **settings).fit(x, y)
 mean, std = gaussian.predict(x, return_std=True)
 share = np.mean(np.abs(y - mean) < std)
 mean, std = gaussian.predict(grid, return_std=True)
-axes[1].fill_between(grid[:, 0], mean - std, mean + std, alpha=0.4, label="mean ± std")
-axes[1].plot(grid, mean, "C3", label="mean")
-axes[1].set_title(f'"gaussian_nll": {share:.0%} of the rows inside')
-axes[1].legend()
+title = f"Mean ± standard deviation: {share:.0%} of the rows inside"
+draw(title, mean, mean - std, mean + std, "mean")
 
 plt.show()
 
