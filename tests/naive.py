@@ -197,7 +197,7 @@ def focal(z, y, eps, hyper):
 
 
 def focal_slope(z, y, eps, hyper):
-    p, power = softmax(z, axis=1), hyper["focal_gamma"]
+    p, power = np.maximum(softmax(z, axis=1), 1e-300), hyper["focal_gamma"]
     by_p = y * (power * (1 - p) ** (power - 1) * np.log(p) - (1 - p) ** power / p)
     return p * (by_p - (p * by_p).sum(axis=1, keepdims=True))
 

@@ -8,10 +8,20 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+GENERATED = {"_build", "gallery", "generated"}
+PAGES = [
+    ROOT / "README.md",
+    *(
+        page
+        for page in sorted((ROOT / "docs").rglob("*.md"))
+        if not GENERATED & set(page.relative_to(ROOT).parts)
+    ),
+]
+OTHER_BLOCKS = {"bash", "dockerfile", "{toctree}", "{eval-rst}"}
 BLOCK = re.compile(
     r"^(?:<!-- quote: (?P<source>\S+) -->\n)?```python\n(?P<code>.*?)^```$", re.M | re.S
 )
+FENCE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})(.*)$", re.M)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 
 
@@ -25,6 +35,14 @@ QUOTES = [
     for i, (source, code) in enumerate(blocks(page))
     if source
 ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_no_block_escapes(page):
+    """Every fence opens Python that is tested here, or what is known not to be."""
+    languages = FENCE.findall(page.read_text("utf-8"))[::2]
+    assert set(languages) <= {"python"} | OTHER_BLOCKS
+    assert languages.count("python") == len(blocks(page))
 
 
 @pytest.mark.parametrize(("source", "code"), QUOTES)

@@ -51,7 +51,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         square so far. 'rmsprop' [14]_ has no momentum, nor has 'adagrad' [15]_, which
         divides by the root of the sum of all squares. 'lion' [16]_ uses the sign of
         the gradient's average; it wants a tenth of Adam's rate, and ``beta_2=0.99``.
-        'schedule_free' [12]_ averages the weights instead of lowering the rate: for
+        'schedule_free' [17]_ averages the weights instead of lowering the rate: for
         a number of epochs that is not known beforehand, as in `partial_fit`.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is
@@ -210,7 +210,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Biases of each layer: views as well.
     n_features_in_ : int
         Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X had string names.
     n_iter_ : int
         Epochs or iterations of the latest fit.
@@ -275,7 +275,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
        learning and stochastic optimization", JMLR 12, 2011.
     .. [16] X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS
        2023, :arxiv:`2302.06675`.
-    .. [12] A. Defazio et al., "The road less scheduled", NeurIPS 2024,
+    .. [17] A. Defazio et al., "The road less scheduled", NeurIPS 2024,
        :arxiv:`2405.15682`.
 
     Examples

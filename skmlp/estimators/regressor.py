@@ -67,7 +67,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         square so far. 'rmsprop' [16]_ has no momentum, nor has 'adagrad' [17]_, which
         divides by the root of the sum of all squares. 'lion' [18]_ uses the sign of
         the gradient's average; it wants a tenth of Adam's rate, and ``beta_2=0.99``.
-        'schedule_free' [12]_ averages the weights instead of lowering the rate: for
+        'schedule_free' [19]_ averages the weights instead of lowering the rate: for
         a number of epochs that is not known beforehand, as in `partial_fit`.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is
@@ -221,7 +221,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Biases of each layer: views as well.
     n_features_in_ : int
         Number of features seen by `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, if X had string names.
     n_iter_ : int
         Epochs or iterations of the latest fit.
@@ -292,7 +292,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
        learning and stochastic optimization", JMLR 12, 2011.
     .. [18] X. Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS
        2023, :arxiv:`2302.06675`.
-    .. [12] A. Defazio et al., "The road less scheduled", NeurIPS 2024,
+    .. [19] A. Defazio et al., "The road less scheduled", NeurIPS 2024,
        :arxiv:`2405.15682`.
 
     Examples

@@ -1,0 +1,62 @@
+"""Configuration of Sphinx: ``python -m sphinx -W --keep-going docs docs/_build``."""
+
+import warnings
+
+from sklearn.exceptions import ConvergenceWarning
+
+import skmlp
+
+# The examples stop early on purpose.
+warnings.simplefilter("ignore", ConvergenceWarning)
+
+project = "skmlp"
+author = "skmlp developers"
+copyright = f"the {author}"
+version = release = skmlp.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.extlinks",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "templates"]
+templates_path = ["templates"]
+default_role = "literal"
+suppress_warnings = ["ref.ref"]  # docstrings of scikit-learn refer to its own pages
+extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
+
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+
+numpydoc_show_class_members = False
+autodoc_typehints = "none"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"[\\/]plot_",
+    "ignore_pattern": r"quickstart",
+    "within_subsection_order": "FileNameSortKey",
+    "doc_module": ("skmlp",),
+    "reference_url": {"skmlp": None},
+    "backreferences_dir": "generated/backreferences",
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "abort_on_example_error": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skmlp"
+html_theme_options = {
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "show_prev_next": False,
+    "footer_start": [],
+    "footer_end": [],
+}
+html_show_sourcelink = False
