@@ -2,6 +2,8 @@
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import make_classification
 
 import skmlp
 
@@ -38,3 +40,23 @@ def make_estimator(task, module=skmlp, **params):
     if task == "poisson":
         params["loss"] = "poisson"
     return module.MLPRegressor(**params)
+
+
+def classes(n_rows=90):
+    """X and y of three classes."""
+    return make_classification(n_rows, 6, n_informative=4, n_classes=3, random_state=0)
+
+
+def classifier(**options):
+    """A classifier of two hidden layers, small and quick."""
+    settings = {"hidden_layer_sizes": (12, 8), "max_iter": 5, "random_state": 0}
+    return skmlp.MLPClassifier(**settings | options)
+
+
+def fitted_in_parts(options, X, y, n_parts=3):
+    """(fit for some epochs, as many calls of partial_fit), of the same settings."""
+    whole = classifier(max_iter=n_parts, batch_size=20, **options).fit(X, y)
+    parts = clone(whole)
+    for _ in range(n_parts):
+        parts.partial_fit(X, y, classes=[0, 1, 2])
+    return whole, parts

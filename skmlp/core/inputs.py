@@ -35,6 +35,16 @@ class Data(NamedTuple):
     Y: np.ndarray
     sample_weight: np.ndarray
 
+    @property
+    def sparse(self):
+        """Whether rows are in CSR form, for Python; kernels have `is_sparse`."""
+        return self.indptr.size > 0
+
+    @property
+    def n_rows(self):
+        """Rows, in either form."""
+        return self.indptr.size - 1 if self.sparse else len(self.X)
+
 
 def read_only(array):
     """A read-only view: the only type of data that kernels are compiled for."""

@@ -20,6 +20,15 @@ from skmlp.core.intrinsics import addresses, matrix_view, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.layout import UNITS, WEIGHTS, WIDTH
 
+# Parameters of the estimators, with the values at which they do nothing.
+OFF = {
+    "l1_ratio": 0,
+    "weight_decay": 0,
+    "clip_value": None,
+    "clip_norm": None,
+    "max_norm": None,
+    "ema_decay": None,
+}
 # Items of `Regularization.limits`.
 _CLIP_VALUE, _CLIP_NORM, _MAX_NORM, _EMA_DECAY = range(4)
 
@@ -48,17 +57,17 @@ class Regularization(NamedTuple):
     limits: np.ndarray
 
 
-def make_regularization(
-    dtype,
-    *,
-    l1_ratio=0.0,
-    weight_decay=0.0,
-    clip_value=None,
-    clip_norm=None,
-    max_norm=None,
-    ema_decay=None,
-):
-    """Compile what is asked for, and nothing else."""
+def make_regularization(dtype, **settings):
+    """Compile what is asked for, and nothing else.
+
+    Parameters
+    ----------
+    dtype : dtype
+    **settings : float or None
+        Some of the parameters in ``OFF``; the others are off.
+    """
+    l1_ratio, weight_decay, *limits = {**OFF, **settings}.values()
+    clip_value, clip_norm, max_norm, ema_decay = limits
     clips = clip_value is not None or clip_norm is not None
     asked = {
         _prepare: l1_ratio > 0 or clips,
@@ -66,7 +75,6 @@ def make_regularization(
         _bound: max_norm is not None,
         _average: ema_decay is not None,
     }
-    limits = [clip_value, clip_norm, max_norm, ema_decay]
     return Regularization(
         *(_address(kernel, dtype) if on else 0 for kernel, on in asked.items()),
         float(l1_ratio),

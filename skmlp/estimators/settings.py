@@ -16,11 +16,11 @@ from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.architecture import make_architecture
 from skmlp.core.normalization import NORMALIZATIONS
 from skmlp.core.optimizers import OPTIMIZERS
+from skmlp.core.regularization import OFF
 from skmlp.training.initialization import INITIALIZERS
 from skmlp.training.schedules import SCHEDULES, SGD_ONLY, Schedule, as_schedule
 
 STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "none")
-_OF_STEPS = "clip_norm", "clip_value", "max_norm", "ema_decay", "augmentation"
 
 
 class Settings:
@@ -139,8 +139,7 @@ class Settings:
                 " minibatches, which solver='lbfgs' does not have: choose a stochastic"
                 " solver, or normalization='layer'."
             )
-        off = {"l1_ratio": 0, "weight_decay": 0} | dict.fromkeys(_OF_STEPS)
-        for name, value in off.items():
+        for name, value in {**OFF, "augmentation": None}.items():
             if getattr(self, name) != value:
                 raise ValueError(
                     f"{name} changes the steps or the loss on the way, while"

@@ -10,6 +10,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from skmlp.core.inputs import read_only
 from skmlp.core.optimizers import OPTIMIZERS
+from skmlp.core.regularization import OFF
 from skmlp.training.augmentation import augmented
 from skmlp.training.lbfgs import minimise
 from skmlp.training.loop import Epochs
@@ -17,14 +18,6 @@ from skmlp.training.optimizer import Optimizer
 from skmlp.training.population import set_population_statistics
 from skmlp.training.stopping import Checkpoint, Patience, all_finite
 
-_REGULARIZATION = (
-    "l1_ratio",
-    "weight_decay",
-    "clip_value",
-    "clip_norm",
-    "max_norm",
-    "ema_decay",
-)
 _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large"
     " values and need to be preprocessed."
@@ -45,7 +38,7 @@ class Solvers:
             mean_weight=training.mean_weight,
             batch_size=batch_size,
             optimizer=optimizer,
-            regularization={name: getattr(self, name) for name in _REGULARIZATION},
+            regularization={name: getattr(self, name) for name in OFF},
             average=None if self.ema_decay is None else self._params,
             seed=self._seed_of_masks(),
         )
@@ -125,8 +118,7 @@ class Solvers:
         data = training.data
         weight = data.sample_weight
         if not weight.size:
-            n_rows = data.indptr.size - 1 if data.indptr.size else len(data.X)
-            weight = np.zeros(n_rows)
+            weight = np.zeros(data.n_rows)
             weight[training.rows] = 1
         set_population_statistics(self._architecture, self._params, data, weight)
 

@@ -16,9 +16,8 @@ _FEWEST_IN_SMALL_PRODUCT = 32
 def flops_per_row(layout, data):
     """Of a forward and a backward pass."""
     fan_in = layout.sizes[:-1].astype(np.float64)
-    if data.indptr.size:
-        n_rows = max(data.indptr.size - 1, 1)
-        fan_in[0] = data.values.size / n_rows
+    if data.sparse:
+        fan_in[0] = data.values.size / max(data.n_rows, 1)
     return 6.0 * float(fan_in @ layout.widths) + 1.0
 
 
@@ -40,7 +39,7 @@ def prediction_block_size(layout, data, n_rows):
     """Rows whose activations stay in the second-level cache, in small products if
     enough of them fit."""
     fewest, most = _PREDICTION_ROWS
-    units = int(layout.sizes[1 if data.indptr.size else 0 :].sum())
+    units = int(layout.sizes[1 if data.sparse else 0 :].sum())
     fitting = _PREDICTION_BYTES // (units * data.X.dtype.itemsize)
     small = _SMALL_PRODUCT // _largest_product(layout, data)
     if small >= _FEWEST_IN_SMALL_PRODUCT:
@@ -50,6 +49,6 @@ def prediction_block_size(layout, data, n_rows):
 
 def _largest_product(layout, data):
     """Multiplications per row in the largest product that goes through BLAS."""
-    first = 1 if data.indptr.size else 0
+    first = 1 if data.sparse else 0
     products = layout.sizes[first:-1] * layout.widths[first:]
     return int(products.max(initial=1))

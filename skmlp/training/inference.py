@@ -27,12 +27,11 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     ndarray of shape (n_rows, n_units), of the dtype of ``params``
     """
     layout = architecture.layout()
-    sparse = data.indptr.size > 0
-    n_rows = data.indptr.size - 1 if sparse else data.X.shape[0]
+    n_rows = data.n_rows
     block_size = prediction_block_size(layout, data, n_rows)
     network = prediction_network(architecture, link, params.dtype)
     workspace = make_workspace(
-        architecture, block_size, params.dtype, sparse=sparse, training=False
+        architecture, block_size, params.dtype, sparse=data.sparse, training=False
     )
     layer = len(layout.sizes) - 1 if layer is None else layer
     out = np.empty((n_rows, int(layout.sizes[layer])), params.dtype)

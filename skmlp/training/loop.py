@@ -59,8 +59,7 @@ class Epochs:
         average=None,
         seed=0,
     ):
-        dtype, sparse = params.dtype, data.indptr.size > 0
-        layout = architecture.layout()
+        dtype, layout = params.dtype, architecture.layout()
         block_size = training_block_size(architecture, data, batch_size)
         block_flops = flops_per_row(layout, data) * block_size
         block_flops += _UPDATE_FLOPS * layout.n_params
@@ -72,7 +71,7 @@ class Epochs:
             architecture,
             block_size,
             dtype,
-            sparse=sparse,
+            sparse=data.sparse,
             training=True,
             accumulate=block_size < batch_size,
         )

@@ -34,9 +34,8 @@ def set_population_statistics(architecture, params, data, weight):
 
 def _blocks_of_layer(architecture, params, data, layer):
     """Units of a layer, block by block."""
-    n_rows = data.indptr.size - 1 if data.indptr.size else len(data.X)
-    for start in range(0, n_rows, _ROWS):
-        block = _block(data, start, min(start + _ROWS, n_rows))
+    for start in range(0, data.n_rows, _ROWS):
+        block = _block(data, start, min(start + _ROWS, data.n_rows))
         yield (
             predict(architecture, params, block, layer=layer)
             if layer
@@ -45,15 +44,15 @@ def _blocks_of_layer(architecture, params, data, layer):
 
 
 def _block(data, start, stop):
-    if data.indptr.size:
+    if data.sparse:
         return data._replace(indptr=data.indptr[start : stop + 1])
     return data._replace(X=data.X[start:stop])
 
 
 def _as_matrix(data):
-    if not data.indptr.size:
+    if not data.sparse:
         return data.X
-    shape = data.indptr.size - 1, data.X.shape[1]
+    shape = data.n_rows, data.X.shape[1]
     own = slice(data.indptr[0], data.indptr[-1])
     indptr = data.indptr - data.indptr[0]
     return sparse.csr_array((data.values[own], data.indices[own], indptr), shape)

@@ -2,22 +2,13 @@
 
 import numpy as np
 import pytest
+from problems import classes, classifier
 from scipy import sparse
-from sklearn.datasets import make_classification
 from sklearn.exceptions import ConvergenceWarning
 
-from skmlp import MLPClassifier, MLPRegressor
+from skmlp import MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-def classes(n_rows=90):
-    return make_classification(n_rows, 6, n_informative=4, n_classes=3, random_state=0)
-
-
-def classifier(**options):
-    settings = {"hidden_layer_sizes": (12, 8), "max_iter": 5, "random_state": 0}
-    return MLPClassifier(**settings | options)
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])

@@ -4,9 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
+from problems import classes, classifier, fitted_in_parts
 from scipy import sparse
-from sklearn.base import clone
-from sklearn.datasets import load_digits, make_classification, make_regression
+from sklearn.datasets import load_digits, make_regression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
@@ -23,17 +23,6 @@ CONFIGURATIONS = [
     {"activation": ["tanh", "relu"], "normalization": ("layer", "batch")},
 ]
 each_configuration = pytest.mark.parametrize("options", CONFIGURATIONS, ids=str)
-
-
-def classifier(**options):
-    settings = {"hidden_layer_sizes": (12, 8), "max_iter": 5, "random_state": 0}
-    return MLPClassifier(**settings | options)
-
-
-def classes(n_rows=90, **options):
-    return make_classification(
-        n_rows, 6, n_informative=4, n_classes=3, random_state=0, **options
-    )
 
 
 @each_configuration
@@ -73,10 +62,7 @@ def test_same_seed_same_result(options):
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_partial_fit_is_an_epoch_of_fit(options, solver):
     X, y = classes()
-    whole = classifier(max_iter=3, solver=solver, batch_size=20, **options).fit(X, y)
-    parts = clone(whole)
-    for _ in range(3):
-        parts.partial_fit(X, y, classes=[0, 1, 2])
+    whole, parts = fitted_in_parts({"solver": solver, **options}, X, y)
     assert parts.loss_curve_ == whole.loss_curve_
     np.testing.assert_array_equal(parts.predict_proba(X), whole.predict_proba(X))
 
