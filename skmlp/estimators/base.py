@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmlp.core.layout import bias_views, start_normalization, weight_views
@@ -22,9 +22,11 @@ from skmlp.estimators.parameters import FlatParameters
 from skmlp.estimators.settings import STOCHASTIC_SOLVERS, Settings
 from skmlp.estimators.solvers import Solvers
 from skmlp.estimators.split import split_set, validation_size, whole_set
+from skmlp.estimators.validation import Validating, check_given
 from skmlp.training.inference import predict
 from skmlp.training.initialization import initialize
 
+_VALIDATION_CURVES = "validation_loss_curve_", "validation_scores_"
 _RESUMED = (
     "_optimizer",
     "_order",
@@ -35,15 +37,25 @@ _RESUMED = (
     "loss_curve_",
     "_seconds",
     "learning_rates_",
-    "validation_scores_",
+    "best_iter_",
+    *_VALIDATION_CURVES,
 )
 
 
-class BaseMLP(Settings, FlatParameters, Solvers, BaseEstimator, ABC):
+class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC):
     """Base of the multi-layer perceptrons; not for direct use."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Fit the model to data matrix X and target(s) y.
 
         Parameters
@@ -55,6 +67,13 @@ class BaseMLP(Settings, FlatParameters, Solvers, BaseEstimator, ABC):
             regression).
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights, not negative; rows of weight zero are left out.
+        X_val, y_val : like X and y, default=None
+            Rows to validate on: `validation_loss_curve_` and `validation_scores_`
+            follow them and, with `early_stopping`, they take the place of rows set
+            aside. In a `Pipeline`, `X_val` is transformed like X with
+            ``Pipeline(..., transform_input=["X_val"])``.
+        sample_weight_val : array-like of shape (n_val_samples,), default=None
+            Their weights.
 
         Returns
         -------
@@ -67,9 +86,10 @@ class BaseMLP(Settings, FlatParameters, Solvers, BaseEstimator, ABC):
             If a parameter or the data are invalid, or if training diverges without
             early stopping; the last finite weights are kept then.
         """
-        return self._fit(X, y, sample_weight, incremental=False)
+        own_validation = X_val, y_val, sample_weight_val
+        return self._fit(X, y, sample_weight, own_validation, incremental=False)
 
-    def _fit(self, X, y, sample_weight, incremental):
+    def _fit(self, X, y, sample_weight, own_validation=(None,) * 3, *, incremental):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         hidden_layer_sizes = self._hidden_layer_sizes()
@@ -77,6 +97,7 @@ class BaseMLP(Settings, FlatParameters, Solvers, BaseEstimator, ABC):
         resume = self._has_parameters() and (self.warm_start or incremental)
         self._check_learning_rate()
         self._check_combinations()
+        given = check_given(*own_validation)
         with self._unchanged_on_error():
             X, Y, weight = self._validate_fit(X, y, sample_weight, incremental, resume)
             n_outputs = Y.shape[1] * LOSSES[self._core_loss()].per_target
@@ -90,9 +111,10 @@ class BaseMLP(Settings, FlatParameters, Solvers, BaseEstimator, ABC):
             else:
                 self._initialize(architecture, X.dtype)
             self._describe_network()
-            self._prepare_curves(incremental)
+            self._prepare_curves(incremental, validating=given or self.early_stopping)
             dtype = self._params.dtype if stochastic else np.float64
-            training = self._training_set(X, Y, weight, dtype)
+            validation = self._own_validation(*own_validation, dtype) if given else None
+            training = self._training_set(X, Y, weight, dtype, validation)
         if stochastic:
             self._fit_stochastic(training, resume, incremental)
         else:
@@ -142,11 +164,17 @@ class BaseMLP(Settings, FlatParameters, Solvers, BaseEstimator, ABC):
             reset=not resume,
         )
         check_sparse_structure(X)
+        if isinstance(y, np.ndarray) and y.shape[1:] == (1,):
+            y = column_or_1d(y, warn=True)
         return X, y
 
-    @abstractmethod
     def _encode(self, y, dtype, incremental):
         """Targets as an array of shape (n_samples, n_outputs)."""
+        return self._encode_known(y, dtype)
+
+    @abstractmethod
+    def _encode_known(self, y, dtype):
+        """The same where nothing is to be learned from them."""
 
     def _weigh_classes(self, Y, weight):
         """Weights of rows, with those of their classes."""
@@ -204,14 +232,14 @@ class BaseMLP(Settings, FlatParameters, Solvers, BaseEstimator, ABC):
         names = LOSSES[self._core_loss()].hyper
         return {name: getattr(self, name) for name in names}
 
-    def _prepare_curves(self, incremental):
+    def _prepare_curves(self, incremental, validating):
         """Let patience start anew with each fit, and go on in partial_fit."""
         self.n_iter_ = 0
         curves = {
             "t_": 0,
             "loss_curve_": [],
             "_seconds": [],
-            "validation_scores_": None,
+            "best_iter_": 0,
         }
         if self.solver in STOCHASTIC_SOLVERS:
             curves["learning_rates_"] = []
@@ -219,16 +247,17 @@ class BaseMLP(Settings, FlatParameters, Solvers, BaseEstimator, ABC):
             vars(self).setdefault(name, start)
         if not incremental or vars(self).get("best_loss_") is None:
             self.best_loss_ = None if self.early_stopping else np.inf
-            self.best_validation_score_ = -np.inf if self.early_stopping else None
+            self.best_validation_score_ = -np.inf
             self._no_improvement_count = 0
-        if not self.early_stopping:
-            self.validation_scores_ = None
-        elif self.validation_scores_ is None:
-            self.validation_scores_ = []
+        if not validating:
+            self.best_validation_score_ = None
+        for name in _VALIDATION_CURVES:
+            curve = vars(self).get(name) or []
+            setattr(self, name, curve if validating else None)
 
-    def _training_set(self, X, Y, weight, dtype):
-        if not self.early_stopping:
-            return whole_set(X, Y, weight, dtype)
+    def _training_set(self, X, Y, weight, dtype, validation):
+        if validation is not None or not self.early_stopping:
+            return whole_set(X, Y, weight, dtype, validation)
         return split_set(
             X,
             Y,
@@ -324,6 +353,7 @@ class BaseMLP(Settings, FlatParameters, Solvers, BaseEstimator, ABC):
         """Dict of lists with an item per epoch or iteration, ready for a DataFrame."""
         curves = {
             "loss": self.loss_curve_,
+            "validation_loss": self.validation_loss_curve_,
             "validation_score": self.validation_scores_,
             "learning_rate": vars(self).get("learning_rates_"),
             "seconds": self._seconds,

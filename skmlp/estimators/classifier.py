@@ -6,7 +6,6 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
@@ -96,9 +95,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     nesterovs_momentum : bool, default=True
         Whether 'sgd' uses Nesterov's momentum.
     early_stopping : bool, default=False
-        Whether to set `validation_fraction` of the rows aside, to stop when the
-        accuracy on them stops improving, and to keep the weights of the best one.
-        Two classes are split in proportion.
+        Whether to stop when the score on validation rows (see `scoring`) stops
+        improving, and to keep the weights of the best one. The rows are those given
+        to `fit`, or else `validation_fraction` of its rows, which are set aside; two
+        classes are split in proportion.
     validation_fraction : float, default=0.1
         Share of rows set aside; two rows, and one per class where possible, at least.
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -168,6 +168,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     max_time : float, default=None
         Seconds after which `fit` ends, once the epoch or iteration is done, as if
         `max_iter` were reached.
+    scoring : str, callable or None, default=None
+        Score of the validation rows, higher being better: None for accuracy, 'loss' for
+        the negative loss, the name of a scorer, such as 'roc_auc', or a callable
+        ``(estimator, X, y) -> float``.
     focal_gamma : float, default=2.0
         Exponent of 'focal', not negative; with zero it is the log-loss.
     label_smoothing : float, default=0.0
@@ -180,7 +184,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         rows counted by their sample weight; it is not for `partial_fit`, which sees
         a part of the rows. For multilabel targets a list with a dict
         ``{0: weight, 1: weight}`` for each label, whose factors are multiplied.
-        Validation scores are weighted too.
+        Validation rows are weighted too.
     rho : float, default=0.9
         Decay rate of the mean square of 'rmsprop', in [0, 1).
 
@@ -195,9 +199,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     loss_curve_ : list of float
         Loss of each epoch or iteration.
     validation_scores_ : list of float or None
-        Accuracy on the validation rows after each epoch, with `early_stopping`.
+        Score of the validation rows after each epoch (see `scoring`), if there are any:
+        with `early_stopping`, or given to `fit`.
+    validation_loss_curve_ : list of float or None
+        Mean loss of them, without penalties.
     best_validation_score_ : float or None
-        Best of them.
+        Best of the scores.
+    best_iter_ : int
+        Epoch of the best validation score or, without validation rows, of the smallest
+        loss, counted from 1 along `loss_curve_`. With `early_stopping` its weights are
+        kept; 0 stands for the initial ones.
     t_ : int
         Rows seen by a stochastic solver, each epoch anew.
     learning_rates_ : list of float
@@ -219,8 +230,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         'max_iter', 'max_time', 'diverged', 'interrupted', or 'one epoch' of
         `partial_fit`.
     history_ : dict of list
-        Loss, validation score (with early stopping) and seconds since the fit began,
-        an item per epoch or iteration, ready for a DataFrame.
+        Loss, loss and score of the validation rows, learning rate and seconds since
+        the fit began, as far as there are any: an item per epoch or iteration, ready
+        for a DataFrame.
     n_parameters_ : int
         Number of trained parameters.
     n_layers_ : int
@@ -346,6 +358,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         augmentation=None,
         dtype="auto",
         max_time=None,
+        scoring=None,
         focal_gamma=2.0,
         label_smoothing=0.0,
         class_weight=None,
@@ -470,25 +483,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return log_p if raw.shape[1] > 1 else np.hstack([-np.logaddexp(0, raw), log_p])
 
     def _encode(self, y, dtype, incremental):
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
         if not (hasattr(self, "classes_") and (self.warm_start or incremental)):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
-        elif self.warm_start or y.ndim != 1 or self._is_multilabel():
-            self._check_classes(unique_labels(y))
+        elif self.warm_start:
+            self._check_same_classes(unique_labels(y))
         if self.label_smoothing and self._is_multilabel():
             raise ValueError(
                 "label_smoothing moves probability from the true class to the others,"
                 " but multilabel targets do not exclude each other: set"
                 " label_smoothing=0."
             )
-        if y.ndim != 1 or self._is_multilabel():
-            return self._label_binarizer.transform(y)
-        return self._indicators(y, dtype)
+        return self._encode_known(y, dtype)
 
-    def _indicators(self, y, dtype):
-        """What the label binarizer would return, in the working dtype at once."""
+    def _encode_known(self, y, dtype):
+        """What the label binarizer would return, often in the working dtype at once."""
+        if y.ndim != 1 or self._is_multilabel():
+            self._check_classes(unique_labels(y))
+            return self._label_binarizer.transform(y)
         codes = np.searchsorted(self.classes_, y)
         codes[codes == len(self.classes_)] = 0
         if not np.array_equal(self.classes_[codes], y):
@@ -499,19 +511,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Y[np.arange(len(y)), codes] = 1
         return Y
 
+    def _check_same_classes(self, classes):
+        if set(classes) != set(self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in"
+                f" the previous call to fit. Previously got {self.classes_}, `y`"
+                f" has {classes}"
+            )
+
     def _check_classes(self, classes):
-        if self.warm_start:
-            if set(classes) != set(self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in"
-                    f" the previous call to fit. Previously got {self.classes_}, `y`"
-                    f" has {classes}"
-                )
-        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has"
                 f" {self.classes_}. 'y' has {classes}."
             )
+
+    def _decode(self, Y):
+        return Y.astype(int) if self._is_multilabel() else self.classes_[_codes(Y)]
 
     def _is_multilabel(self):
         return self._label_binarizer.y_type_.startswith("multilabel")
@@ -528,8 +544,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             raise ValueError("class_weight gives all rows the weight zero.")
         return weight
 
-    def _training_set(self, X, Y, weight, dtype):
-        training = super()._training_set(X, Y, weight, dtype)
+    def _training_set(self, *arguments):
+        training = super()._training_set(*arguments)
         if not self.label_smoothing:
             return training
         Y, share = training.data.Y, self.label_smoothing / max(2, len(self.classes_))

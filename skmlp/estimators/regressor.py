@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import d2_pinball_score, r2_score
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
@@ -112,9 +112,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     nesterovs_momentum : bool, default=True
         Whether 'sgd' uses Nesterov's momentum.
     early_stopping : bool, default=False
-        Whether to set `validation_fraction` of the rows aside, to stop when the
-        score on them stops improving, and to keep the weights of the best one: R2,
-        or D2 of the pinball loss with 'quantile', see `score`.
+        Whether to stop when the score on validation rows (see `scoring`) stops
+        improving, and to keep the weights of the best one. The rows are those given
+        to `fit`, or else `validation_fraction` of its rows, which are set aside.
     validation_fraction : float, default=0.1
         Share of rows set aside; two rows at least.
     beta_1, beta_2 : float, default=0.9, 0.999
@@ -180,6 +180,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     max_time : float, default=None
         Seconds after which `fit` ends, once the epoch or iteration is done, as if
         `max_iter` were reached.
+    scoring : str, callable or None, default=None
+        Score of the validation rows, higher being better: None for R2, or D2 with
+        'quantile', see `score`; 'loss' for the negative loss, the name of a scorer,
+        such as 'neg_mean_absolute_error', or a callable ``(estimator, X, y) -> float``.
     huber_delta : float, default=1.0
         Where 'huber' turns from quadratic to linear, in units of the targets.
     quantile : float or sequence of float, default=0.5
@@ -206,9 +210,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     loss_curve_ : list of float
         Loss of each epoch or iteration.
     validation_scores_ : list of float or None
-        Score on the validation rows after each epoch, with `early_stopping`.
+        Score of the validation rows after each epoch (see `scoring`), if there are any:
+        with `early_stopping`, or given to `fit`.
+    validation_loss_curve_ : list of float or None
+        Mean loss of them, without penalties.
     best_validation_score_ : float or None
-        Best of them.
+        Best of the scores.
+    best_iter_ : int
+        Epoch of the best validation score or, without validation rows, of the smallest
+        loss, counted from 1 along `loss_curve_`. With `early_stopping` its weights are
+        kept; 0 stands for the initial ones.
     t_ : int
         Rows seen by a stochastic solver, each epoch anew.
     learning_rates_ : list of float
@@ -230,8 +241,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         'max_iter', 'max_time', 'diverged', 'interrupted', or 'one epoch' of
         `partial_fit`.
     history_ : dict of list
-        Loss, validation score (with early stopping) and seconds since the fit began,
-        an item per epoch or iteration, ready for a DataFrame.
+        Loss, loss and score of the validation rows, learning rate and seconds since
+        the fit began, as far as there are any: an item per epoch or iteration, ready
+        for a DataFrame.
     n_parameters_ : int
         Number of trained parameters.
     n_layers_ : int
@@ -361,6 +373,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         augmentation=None,
         dtype="auto",
         max_time=None,
+        scoring=None,
         huber_delta=1.0,
         quantile=0.5,
         tweedie_power=1.5,
@@ -481,11 +494,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                     f" in rising order, got {self.quantile}."
                 )
 
-    def _encode(self, y, dtype, incremental):
+    def _encode_known(self, y, dtype):
         if not isinstance(y, np.ndarray):
             raise TypeError("Sparse targets are not supported: pass y.toarray().")
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
         self._check_sign(y, dtype)
         Y = y.reshape(len(y), -1)
         if self._core_loss() != "quantiles":
@@ -497,6 +508,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 " one quantile."
             )
         return np.repeat(Y, np.size(self.quantile), axis=1)
+
+    def _decode(self, Y):
+        return _without_single_column(
+            Y[:, :1] if self._core_loss() == "quantiles" else Y
+        )
 
     def _check_sign(self, y, dtype):
         if self.loss in _NOT_NEGATIVE and np.any(y < 0):

@@ -1,7 +1,6 @@
 """How each family of solvers runs: epochs, records, patience, the final weights."""
 
 import warnings
-from abc import abstractmethod
 from time import perf_counter
 
 import numpy as np
@@ -206,9 +205,8 @@ class Solvers:
 
     def _patience(self, training, resume):
         if self.early_stopping and resume:
-            self.best_validation_score_ = self._validation_score(
-                self._params, training.validation
-            )
+            validation = training.validation
+            _, self.best_validation_score_ = self._validate(self._params, validation)
         return Patience(
             tol=self.tol,
             limit=self.n_iter_no_change,
@@ -228,28 +226,26 @@ class Solvers:
         if self.verbose:
             print(f"Iteration {self.n_iter_}, loss = {loss:.8f}")
         if validation is None:
+            if loss < self.best_loss_:
+                self.best_iter_ = len(self.loss_curve_)
             return loss
-        score = self._validation_score(params, validation)
+        score = self._record_validation(params, validation)
+        return score if self.early_stopping else loss
+
+    def _record_validation(self, params, validation):
+        loss, score = self._validate(params, validation)
+        self.validation_loss_curve_.append(loss)
         self.validation_scores_.append(score)
+        if score > self.best_validation_score_:
+            self.best_validation_score_ = score
+            self.best_iter_ = len(self.loss_curve_)
         if self.verbose:
             print(f"Validation score: {score:f}")
         return score
 
-    def _validation_score(self, params, validation):
-        y_pred = self._forward(params, validation.data)
-        if not np.isfinite(y_pred).all():
-            return float("nan")
-        return float(self._score(validation.Y, y_pred, validation.sample_weight))
-
-    @abstractmethod
-    def _score(self, Y, y_pred, sample_weight):
-        """Accuracy or R2 of predictions after the link."""
-
     def _show_patience(self, patience):
         self._no_improvement_count = patience.count
-        if self.early_stopping:
-            self.best_validation_score_ = patience.best
-        else:
+        if not self.early_stopping:
             self.best_loss_ = patience.best
 
     def _give_up(self, optimizer, patience):

@@ -1,4 +1,4 @@
-"""Training rows and the validation part set aside for early stopping."""
+"""Rows to train on, and the part set aside for early stopping."""
 
 from math import ceil
 from typing import NamedTuple
@@ -8,21 +8,7 @@ from sklearn.model_selection import train_test_split
 
 from skmlp.core.inputs import Data
 from skmlp.estimators.gate import make_data, relative_weights
-
-
-class Validation(NamedTuple):
-    """Rows that only score.
-
-    Attributes
-    ----------
-    data : Data
-    Y : ndarray of shape (n_rows, n_outputs)
-    sample_weight : ndarray of shape (n_rows,) or None
-    """
-
-    data: Data
-    Y: np.ndarray
-    sample_weight: np.ndarray | None
+from skmlp.estimators.validation import Validation, make_validation
 
 
 class TrainingSet(NamedTuple):
@@ -43,11 +29,11 @@ class TrainingSet(NamedTuple):
     validation: Validation | None
 
 
-def whole_set(X, Y, weight, dtype):
+def whole_set(X, Y, weight, dtype, validation=None):
     """Train on all rows."""
     weight, mean_weight = relative_weights(weight)
     rows = np.arange(X.shape[0])
-    return TrainingSet(make_data(X, dtype, Y, weight), rows, mean_weight, None)
+    return TrainingSet(make_data(X, dtype, Y, weight), rows, mean_weight, validation)
 
 
 def split_set(X, Y, weight, dtype, *, size, stratify, random_state):
@@ -59,7 +45,7 @@ def split_set(X, Y, weight, dtype, *, size, stratify, random_state):
         stratify=stratify,
     )
     weight_out = None if weight is None else weight[held_out]
-    validation = Validation(make_data(X[held_out], dtype), Y[held_out], weight_out)
+    validation = make_validation(X[held_out], Y[held_out], weight_out, dtype)
     mean_weight = 1.0
     if weight is not None:
         relative, mean_weight = relative_weights(weight[rows])

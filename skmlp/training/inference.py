@@ -1,8 +1,9 @@
-"""Predictions, in runs short enough to interrupt."""
+"""Predictions, in runs short enough to interrupt, and their loss."""
 
 import numpy as np
 
 from skmlp.core.inputs import read_only
+from skmlp.core.losses import LINKS, LOSSES, loss_hyper
 from skmlp.core.network import make_workspace, prediction_network
 from skmlp.core.predict import predict_blocks
 from skmlp.training.blocks import prediction_block_size
@@ -41,3 +42,27 @@ def predict(architecture, params, data, *, link="identity", layer=None):
         part = out[start : start + per_run]
         predict_blocks(network, params, workspace, data, rows, part, block_size, layer)
     return out
+
+
+def apply_link(raw_prediction, link):
+    """raw_prediction <- link(raw_prediction)."""
+    LINKS[link](raw_prediction)
+
+
+def mean_loss(raw_prediction, Y, sample_weight, *, loss, hyper):
+    """Weighted mean over the rows of a loss, without penalties.
+
+    Parameters
+    ----------
+    raw_prediction : ndarray of shape (n_rows, n_outputs)
+    Y : ndarray of shape (n_rows, n_targets), of the same dtype
+    sample_weight : ndarray of shape (n_rows,) or None
+    loss : str
+    hyper : dict
+        Parameters of the loss.
+    """
+    losses = np.empty(raw_prediction.shape)
+    derivative, scratch = raw_prediction.copy(), Y.copy()  # the kernel overwrites both
+    LOSSES[loss].backward(derivative, scratch, losses, loss_hyper(loss, hyper))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.average(losses.sum(axis=1), weights=sample_weight))

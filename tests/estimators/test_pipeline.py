@@ -185,7 +185,9 @@ def test_same_requests_as_scikit_learn(name):
     ours, theirs = (getattr(m, name)() for m in (skmlp, neural_network))
     for method in ("fit", "partial_fit", "score"):
         requests = (getattr(m.get_metadata_routing(), method) for m in (ours, theirs))
-        mine, yours = (request.requests for request in requests)
+        mine, yours = (dict(request.requests) for request in requests)
+        for name in ("X_val", "y_val", "sample_weight_val") if method == "fit" else ():
+            assert mine.pop(name) is None
         assert mine == yours
 
 

@@ -78,13 +78,13 @@ def test_the_weights_that_are_kept_are_those_of_the_best_score(solver, monkeypat
     reg = make_estimator("regression", learning_rate_init=0.02, **params)
     seen = {}
 
-    def validation_score(params, validation):
-        score = original(params, validation)
+    def validate(params, validation):
+        loss, score = original(params, validation)
         seen.setdefault(score, params.copy())
-        return score
+        return loss, score
 
-    original = reg._validation_score
-    monkeypatch.setattr(reg, "_validation_score", validation_score)
+    original = reg._validate
+    monkeypatch.setattr(reg, "_validate", validate)
     reg.fit(X, y)
     assert len(seen) > 1
     np.testing.assert_array_equal(reg._params, seen[max(seen)])

@@ -1,0 +1,131 @@
+"""Validation rows, the user's own or set aside, and what is found on them."""
+
+from abc import abstractmethod
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import is_regressor
+from sklearn.metrics import check_scoring
+
+from skmlp.core.inputs import Data
+from skmlp.estimators.gate import check_range, check_sample_weight, make_data
+from skmlp.training.inference import apply_link, mean_loss
+
+
+class Validation(NamedTuple):
+    """Rows that only score.
+
+    Attributes
+    ----------
+    X : ndarray or sparse matrix of shape (n_rows, n_features)
+        What a scorer is given, and ``data`` hold.
+    data : Data
+        Targets included, not smoothed.
+    sample_weight : ndarray of shape (n_rows,) or None
+    """
+
+    X: Any
+    data: Data
+    sample_weight: np.ndarray | None
+
+
+def make_validation(X, Y, sample_weight, dtype):
+    """Pack validated rows."""
+    return Validation(X, make_data(X, dtype, Y), sample_weight)
+
+
+def check_given(X_val, y_val, sample_weight_val):
+    """Whether users bring validation rows of their own.
+
+    Raises
+    ------
+    ValueError
+        If a part of them is missing.
+    """
+    given = {"X_val": X_val, "y_val": y_val}
+    if all(part is None for part in given.values()) and sample_weight_val is not None:
+        raise ValueError(
+            "sample_weight_val is provided, but X_val and y_val were not provided."
+        )
+    for name, other in ("X_val", "y_val"), ("y_val", "X_val"):
+        if given[name] is not None and given[other] is None:
+            raise ValueError(f"{name} is provided, but {other} was not provided.")
+    return X_val is not None
+
+
+class Validating:
+    """The part of an estimator that judges itself by rows it is not trained on."""
+
+    def _own_validation(self, X_val, y_val, sample_weight_val, dtype):
+        """Users' validation rows, checked like those for training."""
+        with _errors_that_name("X_val and y_val"):
+            X, y = self._validate_rows(X_val, y_val, resume=True)
+            weight = check_sample_weight(sample_weight_val, X)
+            Y = self._encode_known(y, X.dtype)
+            check_range(Y, X.dtype)
+            weight = self._weigh_classes(Y, weight)
+        if X.shape[0] < 2 and is_regressor(self) and self.scoring is None:
+            raise ValueError(
+                "R2 is not defined for a single validation row: pass two rows or more,"
+                " or choose scoring='loss'."
+            )
+        return make_validation(X, Y, weight, dtype)
+
+    def _validate(self, params, validation):
+        """(mean loss, score) on the validation rows, NaN after divergence."""
+        data, weight = validation.data, validation.sample_weight
+        y_pred = self._forward(params, data, "identity")
+        loss, hyper = self._core_loss(), self._loss_hyper()
+        loss = mean_loss(y_pred, data.Y, weight, loss=loss, hyper=hyper)
+        apply_link(y_pred, self.out_activation_)
+        if not np.isfinite(y_pred).all():
+            return loss, float("nan")
+        if self.scoring == "loss":
+            return loss, -loss
+        if self.scoring is None:
+            return loss, float(self._score(data.Y, y_pred, weight))
+        return loss, self._score_by_scorer(params, validation)
+
+    @abstractmethod
+    def _score(self, Y, y_pred, sample_weight):
+        """Accuracy or R2 of predictions after the link."""
+
+    def _score_by_scorer(self, params, validation):
+        """What a scorer finds, which predicts by the estimator as it is now."""
+        self._params[:] = params  # L-BFGS works on a vector of its own
+        weight = validation.sample_weight
+        weight = {} if weight is None else {"sample_weight": weight}
+        scorer = check_scoring(self, self.scoring)
+        with self._without_feature_names():
+            y = self._decode(validation.data.Y)
+            score = float(scorer(self, validation.X, y, **weight))
+        if np.isnan(score):
+            raise ValueError(
+                f"scoring={self.scoring!r} is NaN on the validation rows, though the"
+                " predictions are finite: choose another score, such as"
+                " scoring='loss', or other rows."
+            )
+        return score
+
+    @abstractmethod
+    def _decode(self, Y):
+        """Users' targets of encoded ones."""
+
+    @contextmanager
+    def _without_feature_names(self):
+        """Validated rows have lost them, which is no reason for a warning."""
+        names = vars(self).pop("feature_names_in_", None)
+        try:
+            yield
+        finally:
+            if names is not None:
+                self.feature_names_in_ = names
+
+
+@contextmanager
+def _errors_that_name(what):
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"In {what}: {error}") from error
