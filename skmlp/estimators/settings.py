@@ -82,8 +82,7 @@ class Settings:
 
     def _store_parameters(self, arguments):
         """What each ``__init__`` does with its ``locals()``: keep them as they are."""
-        for name in self._get_param_names():
-            setattr(self, name, arguments[name])
+        vars(self).update((k, v) for k, v in arguments.items() if k != "self")
 
     def _hidden_layer_sizes(self):
         sizes = self.hidden_layer_sizes

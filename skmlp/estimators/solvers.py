@@ -1,6 +1,7 @@
 """How each family of solvers runs: epochs, records, patience, the final weights."""
 
 import warnings
+from math import isfinite
 from time import perf_counter
 
 import numpy as np
@@ -63,7 +64,7 @@ class Solvers:
             for order in self._orders(training.rows, n_epochs, incremental):
                 loss = self._run_epoch(epochs, optimizer, order, training)
                 value = self._record(loss, self._params, training.validation)
-                if not (np.isfinite(value) and all_finite(self._params)):
+                if not (isfinite(value) and all_finite(self._params)):
                     outcome = "diverged"
                     break
                 if patience.update(value) or not self.early_stopping:

@@ -6,7 +6,8 @@ from skmlp.core.inputs import read_only
 from skmlp.core.losses import LINKS, LOSSES, loss_hyper
 from skmlp.core.network import make_workspace, prediction_network
 from skmlp.core.predict import predict_blocks
-from skmlp.training.blocks import prediction_block_size
+from skmlp.training.blocks import largest_product, prediction_block_size
+from skmlp.training.turns import turn
 
 _RUN_FLOPS = 1e9
 
@@ -29,18 +30,22 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     """
     layout = architecture.layout()
     n_rows = data.n_rows
-    block_size = prediction_block_size(layout, data, n_rows)
+    block_size = prediction_block_size(architecture, data, n_rows)
     network = prediction_network(architecture, link, params.dtype)
     workspace = make_workspace(
         architecture, block_size, params.dtype, sparse=data.sparse, training=False
     )
     layer = len(layout.sizes) - 1 if layer is None else layer
     out = np.empty((n_rows, int(layout.sizes[layer])), params.dtype)
+    multiplications = block_size * largest_product(architecture, data.sparse)
     per_run = max(int(_RUN_FLOPS / (2 * layout.n_weights)), block_size)
     for start in range(0, n_rows, per_run):
         rows = read_only(np.arange(start, min(start + per_run, n_rows)))
         part = out[start : start + per_run]
-        predict_blocks(network, params, workspace, data, rows, part, block_size, layer)
+        with turn(multiplications):
+            predict_blocks(
+                network, params, workspace, data, rows, part, block_size, layer
+            )
     return out
 
 

@@ -1,5 +1,6 @@
 """The stochastic loop: one epoch after another, in runs short enough to interrupt."""
 
+from math import isfinite
 from time import perf_counter
 
 import numpy as np
@@ -9,7 +10,12 @@ from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
 from skmlp.core.network import make_workspace, training_network
 from skmlp.core.optimizers import step_address
 from skmlp.core.regularization import make_regularization
-from skmlp.training.blocks import flops_per_row, training_block_size
+from skmlp.training.blocks import (
+    flops_per_row,
+    largest_product,
+    training_block_size,
+)
+from skmlp.training.turns import turn
 
 _RUN_SECONDS = 0.03  # between two looks at Ctrl-C
 _UPDATE_FLOPS = 20
@@ -76,6 +82,7 @@ class Epochs:
             accumulate=block_size < batch_size,
         )
         self.batch_size, self.block_size = batch_size, block_size
+        self.largest_product = block_size * largest_product(architecture, data.sparse)
         self.alpha, self.mean_weight = float(alpha), float(mean_weight)
         self.step = step_address(optimizer, dtype)
         self.regularization = make_regularization(dtype, **(regularization or {}))
@@ -107,12 +114,13 @@ class Epochs:
             n_steps_before,
         )
         first, n_total = 0, n_blocks(rows.size, self.batch_size, self.block_size)
-        while first < n_total and np.isfinite(state.loss[0]):
+        while first < n_total and isfinite(state.loss[0]):
             last = min(first + self.blocks_per_run, n_total)
             started = perf_counter()
-            run_blocks(
-                self.network, state, self.workspace, self.data, recipe, first, last
-            )
+            with turn(self.largest_product):
+                run_blocks(
+                    self.network, state, self.workspace, self.data, recipe, first, last
+                )
             self._adjust_run(last - first, perf_counter() - started)
             first = last
         return float(state.loss[0]) / rows.size

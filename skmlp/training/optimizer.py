@@ -1,6 +1,6 @@
 """What an optimizer remembers between runs of steps."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 
@@ -93,13 +93,13 @@ class Optimizer:
         self.n_epochs += 1
         return rates, base_rates
 
-    @contextmanager
     def training(self, params):
-        """For the time of an epoch, ``params`` are those whose gradient is taken."""
+        """A context, in which ``params`` are those whose gradient is taken."""
         lead = OPTIMIZERS[self.name].lead
-        if lead is None:
-            yield
-            return
+        return nullcontext() if lead is None else self._ahead(params, lead)
+
+    @contextmanager
+    def _ahead(self, params, lead):
         trained = params[: self.moments.shape[1]]
         trained += lead(self.moments, self.hyper)
         try:

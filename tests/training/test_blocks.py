@@ -46,7 +46,7 @@ def test_training(architecture, batch_size, as_csr):
 def test_prediction(architecture, n_rows, as_csr):
     layout = architecture.layout()
     data = rows_for(layout, as_csr)
-    block_size = prediction_block_size(layout, data, n_rows)
+    block_size = prediction_block_size(architecture, data, n_rows)
     fewest, most = blocks._PREDICTION_ROWS
     assert min(fewest, n_rows) <= block_size <= min(most, n_rows)
     if block_size > fewest:
@@ -71,11 +71,11 @@ def test_batch_normalisation_needs_the_whole_minibatch():
 
 
 def test_predictions_keep_to_small_products():
-    layout = make_architecture([50, 100, 5]).layout()
-    assert prediction_block_size(layout, rows_for(layout), 10**5) == 200
-    wide = make_architecture([512, 512, 1]).layout()
+    narrow = make_architecture([50, 100, 5])
+    assert prediction_block_size(narrow, rows_for(narrow.layout()), 10**5) == 200
+    wide = make_architecture([512, 512, 1])
     # A small product would have three rows only.
-    assert prediction_block_size(wide, rows_for(wide), 10**5) > 3
+    assert prediction_block_size(wide, rows_for(wide.layout()), 10**5) > 3
 
 
 def test_flops_of_sparse_rows_count_what_is_there():
