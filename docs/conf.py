@@ -42,7 +42,6 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"quickstart",
     "within_subsection_order": "FileNameSortKey",
     "doc_module": ("skmlp",),
-    "reference_url": {"skmlp": None},
     "backreferences_dir": "generated/backreferences",
     "download_all_examples": False,
     "show_signature": False,

@@ -1,5 +1,6 @@
-"""Quoted code is the source's own, and the other code blocks run."""
+"""Code blocks run, and what is included from the source exists."""
 
+import ast
 import re
 import warnings
 from pathlib import Path
@@ -18,36 +19,53 @@ PAGES = [
     ),
 ]
 OTHER_BLOCKS = {"bash", "dockerfile", "{toctree}", "{eval-rst}"}
-BLOCK = re.compile(
-    r"^(?:<!-- quote: (?P<source>\S+) -->\n)?```python\n(?P<code>.*?)^```$", re.M | re.S
-)
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+INCLUDE = re.compile(r"^```\{literalinclude\} (\S+)\n(.*?)^```$", re.M | re.S)
+OPTION = re.compile(r"^:(pyobject|start-at): (.*)$", re.M)
 FENCE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})(.*)$", re.M)
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 
 
 def blocks(page):
-    return [(m["source"], m["code"]) for m in BLOCK.finditer(page.read_text("utf-8"))]
+    return BLOCK.findall(page.read_text("utf-8"))
 
 
-QUOTES = [
-    pytest.param(source, code, id=f"{page.stem}-{i}")
+def includes(page):
+    """Source, option and its text of each piece of included code."""
+    return [
+        (page.parent / source, *option)
+        for source, options in INCLUDE.findall(page.read_text("utf-8"))
+        for option in OPTION.findall(options)
+    ]
+
+
+INCLUDES = [
+    pytest.param(*piece, id=f"{page.stem}-{i}")
     for page in PAGES
-    for i, (source, code) in enumerate(blocks(page))
-    if source
+    for i, piece in enumerate(includes(page))
 ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_no_block_escapes(page):
     """Every fence opens Python that is tested here, or what is known not to be."""
-    languages = FENCE.findall(page.read_text("utf-8"))[::2]
-    assert set(languages) <= {"python"} | OTHER_BLOCKS
+    text = page.read_text("utf-8")
+    languages = FENCE.findall(text)[::2]
+    included = [name for name in languages if name.startswith("{literalinclude}")]
+    assert set(languages) - set(included) <= {"python"} | OTHER_BLOCKS
     assert languages.count("python") == len(blocks(page))
+    assert len(included) == len(includes(page))
 
 
-@pytest.mark.parametrize(("source", "code"), QUOTES)
-def test_quotes_are_verbatim(source, code):
-    assert code in (ROOT / source).read_text("utf-8")
+@pytest.mark.parametrize(("source", "option", "text"), INCLUDES)
+def test_included_code_exists(source, option, text):
+    """Once, so that there is no doubt about what is meant."""
+    code = source.read_text("utf-8")
+    if option == "pyobject":
+        found = [getattr(node, "name", None) for node in ast.parse(code).body]
+    else:
+        found = [line.strip() for line in code.splitlines()]
+    assert found.count(text) == 1
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -55,9 +73,8 @@ def test_code_runs(page):
     namespace = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for source, code in blocks(page):
-            if not source:
-                exec(compile(code, page.name, "exec"), namespace)
+        for code in blocks(page):
+            exec(compile(code, page.name, "exec"), namespace)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
