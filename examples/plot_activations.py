@@ -11,6 +11,7 @@ import numpy as np
 
 from skmlp import MLPRegressor
 
+plt.style.use("petroff10")
 z = np.linspace(-4, 4, 401)[:, None]
 
 
@@ -31,12 +32,12 @@ groups = {
 }
 fig, axes = plt.subplots(2, 4, figsize=(11, 5.5), sharex=True, layout="constrained")
 for column, (title, names) in zip(axes.T, groups.items()):
-    for name in names:
+    for name, style in zip(names, ("-", "--", ":", "-.")):
         values = function(name)
-        column[0].plot(z, values, label=name)
-        column[1].plot(z, np.gradient(values, z[:, 0]))
+        column[0].plot(z, values, style, label=name)
+        column[1].plot(z, np.gradient(values, z[:, 0]), style)
     column[0].set(title=title, ylim=(-2, 4))
-    column[1].set(xlabel="z", ylim=(-0.2, 1.3))
+    column[1].set(xlabel="z", ylim=(-0.2, 1.9))
     column[0].legend()
 axes[0, 0].set_ylabel("f(z)")
 axes[1, 0].set_ylabel("slope f'(z)")
@@ -46,8 +47,8 @@ axes[1, 0].set_ylabel("slope f'(z)")
 # one, u and v are both z.
 
 fig, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
-for name in ("glu", "reglu", "geglu", "swiglu"):
-    ax.plot(z, function(name), label=name)
+for name, style in zip(("glu", "reglu", "geglu", "swiglu"), ("-", "--", ":", "-.")):
+    ax.plot(z, function(name), style, label=name)
 ax.set(xlabel="u = v", ylabel="u g(v)", ylim=(-1, 8))
 ax.legend()
 

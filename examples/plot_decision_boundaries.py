@@ -13,6 +13,7 @@ from sklearn.datasets import make_moons
 
 from skmlp import MLPClassifier
 
+plt.style.use("petroff10")
 X, y = make_moons(200, noise=0.25, random_state=0)
 axis = np.linspace(-2.5, 3, 120)
 grid = np.stack(np.meshgrid(axis, axis[axis < 2.1]))
@@ -22,17 +23,26 @@ points = grid.reshape(2, -1).T
 def draw(ax, model, title):
     """Probabilities as colours, the boundary as a line, rows as points."""
     p = model.predict_proba(points)[:, 1].reshape(grid[0].shape)
-    ax.contourf(*grid, p, levels=np.linspace(0, 1, 11), cmap="RdBu", alpha=0.7)
+    filled = ax.contourf(*grid, p, levels=np.linspace(0, 1, 11), cmap="RdBu", alpha=0.6)
     ax.contour(*grid, p, levels=[0.5], colors="black", linewidths=1)
-    ax.scatter(*X.T, c=y, s=8, cmap="RdBu", edgecolors="black", linewidths=0.3)
+    for label, marker, color in ((0, "o", "darkred"), (1, "^", "navy")):
+        ax.scatter(*X[y == label].T, s=12, marker=marker, color=color, linewidths=0)
     ax.set(title=title, xticks=[], yticks=[])
+    return filled
+
+
+def explain(fig, axes, filled):
+    """What the colours mean."""
+    label = "probability of the triangles"
+    fig.colorbar(filled, ax=axes, shrink=0.8, ticks=[0, 0.5, 1], label=label)
 
 
 # %%
-# Rows of the figure: one, two and three hidden layers. Columns: units per layer.
+# Rows of the figure: one, two and three hidden layers. Columns: units per layer. Over
+# each panel the share of the training rows that is classified correctly.
 # Small networks are trained best by L-BFGS.
 
-fig, axes = plt.subplots(3, 4, figsize=(10, 7), layout="constrained")
+fig, axes = plt.subplots(3, 4, figsize=(11, 7), layout="constrained")
 for depth, row in enumerate(axes, start=1):
     for width, ax in zip((1, 2, 4, 32), row):
         model = MLPClassifier(
@@ -43,17 +53,20 @@ for depth, row in enumerate(axes, start=1):
             max_iter=2000,
             random_state=2,
         )
-        draw(ax, model.fit(X, y), f"{depth} x {width}: {model.score(X, y):.2f}")
+        score = model.fit(X, y).score(X, y)
+        filled = draw(ax, model, f"{depth} x {width} units: {score:.1%}")
+explain(fig, axes, filled)
 
 # %%
-# The accuracy over each panel is that of the training rows, and hence no argument for
-# the largest network. A stronger penalty makes a wide network smooth:
+# A share of training rows is no argument for the largest network, which has learnt them
+# by heart. A stronger penalty makes a wide network smooth:
 
-fig, axes = plt.subplots(1, 4, figsize=(10, 2.6), layout="constrained")
+fig, axes = plt.subplots(1, 4, figsize=(11, 2.6), layout="constrained")
 for alpha, ax in zip((1e-4, 1e-1, 1, 10), axes):
     model = MLPClassifier(
         (32, 32), "tanh", solver="lbfgs", alpha=alpha, max_iter=2000, random_state=0
     )
-    draw(ax, model.fit(X, y), f"alpha={alpha:g}")
+    filled = draw(ax, model.fit(X, y), f"alpha={alpha:g}")
+explain(fig, axes, filled)
 
 plt.show()

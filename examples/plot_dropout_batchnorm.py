@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 
 from skmlp import MLPClassifier
 
+plt.style.use("petroff10")
 X, y = load_digits(return_X_y=True)
 rng = np.random.default_rng(0)
 X = (X / 16 + rng.normal(0, 0.25, X.shape)).astype(np.float32)
@@ -39,11 +40,13 @@ def curves(n_epochs, **params):
 
 
 def draw(ax, settings, n_epochs, **shared):
-    """Solid: other rows; dotted: training rows."""
+    """A line for other rows and a dotted one for training rows."""
     for i, (label, params) in enumerate(settings.items()):
         training, test = curves(n_epochs, **shared, **params).T
         ax.plot(test, color=f"C{i}", label=label)
         ax.plot(training, color=f"C{i}", linestyle=":")
+    ax.plot([], color="black", label="other rows")
+    ax.plot([], color="black", linestyle=":", label="training rows")
     ax.set(xlabel="epoch", ylabel="log-loss")
     ax.legend()
 

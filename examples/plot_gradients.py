@@ -13,6 +13,7 @@ from sklearn.preprocessing import scale
 
 from skmlp import MLPClassifier
 
+plt.style.use("petroff10")
 X, y = load_digits(return_X_y=True)
 X = scale(X)
 N_LAYERS = 15
@@ -51,12 +52,12 @@ settings = {
         "clip_norm": 1.0,
     },
 }
-fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
-for label, params in settings.items():
+fig, ax = plt.subplots(figsize=(9, 4.5), layout="constrained")
+for (label, params), marker in zip(settings.items(), "os^vDx"):
     norms = gradient_norms(**params)
-    ax.semilogy(range(1, N_LAYERS + 2), norms, marker=".", label=label)
-ax.set(xlabel="layer", ylabel="norm of its gradient")
-ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    ax.semilogy(range(1, N_LAYERS + 2), norms, marker=marker, ms=4, label=label)
+ax.set(xlabel="layer", ylabel="norm of the gradient of its weights")
+fig.legend(loc="outside right upper")
 
 plt.show()
 

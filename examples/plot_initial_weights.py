@@ -12,6 +12,7 @@ from sklearn.preprocessing import scale
 
 from skmlp import MLPClassifier
 
+plt.style.use("petroff10")
 X, y = load_digits(return_X_y=True)
 X = scale(X)
 
@@ -19,7 +20,8 @@ X = scale(X)
 # Why not zeros
 # -------------
 # From zeros nothing but the last biases can move. From weights that are all equal, the
-# units of a layer stay equal: eight of them do the work of one.
+# units of a layer stay equal: eight of them do the work of one. (The line of zeros ends
+# where patience does.)
 
 
 def equal(fan_in, fan_out, rng):
@@ -70,11 +72,13 @@ def relu(z):
 
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+axes[0].set_yscale("log")
 for activation, function, ax in zip(("relu", "tanh"), (relu, np.tanh), axes):
     for weight_init in ("he_normal", "lecun_normal", "orthogonal", large):
         label = weight_init if isinstance(weight_init, str) else "4 x he_normal"
-        ax.semilogy(spread(weight_init, activation, function), label=label)
-    ax.set(title=activation, xlabel="layer")
+        ax.plot(spread(weight_init, activation, function), label=label)
+    ax.set(title=activation, xlabel="layer", xticks=range(0, 21, 5))
+axes[1].set_ylim(0, 1.05)
 axes[0].set_ylabel("standard deviation of the units")
 axes[0].legend()
 

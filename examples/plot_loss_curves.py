@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 
 from skmlp import MLPClassifier
 
+plt.style.use("petroff10")
 X, y = make_classification(
     600, n_features=20, n_informative=6, flip_y=0.15, random_state=0
 )
@@ -50,7 +51,7 @@ settings = {
 fig, axes = plt.subplots(1, 4, figsize=(11, 3), sharey=True, layout="constrained")
 for (title, params), ax in zip(settings.items(), axes):
     training, validation = losses(**params)
-    ax.plot(training, label="training rows")
+    ax.plot(training, ":", label="training rows")
     ax.plot(validation, label="other rows")
     ax.set(title=title, xlabel="epoch", ylim=(0, 1.2))
 axes[0].set_ylabel("log-loss")
@@ -72,14 +73,15 @@ model = MLPClassifier(
 scores = model.validation_scores_
 best = scores.index(model.best_validation_score_)
 
-fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
-ax.plot(model.loss_curve_, label="loss_curve_")
-ax.plot(scores, label="validation_scores_")
-ax.axvline(best, color="gray", linestyle=":", label="weights kept")
-ax.set(
-    xlabel="epoch",
-    title=f"Score on {len(y_val)} new rows: {model.score(X_val, y_val):.2f}",
-)
-ax.legend()
+fig, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+axes[0].plot(model.loss_curve_, ":")
+axes[0].set(title="loss_curve_", ylabel="log-loss of training rows", ylim=0)
+axes[1].plot(scores, color="C1")
+axes[1].set(title="validation_scores_", ylabel="accuracy on rows set aside")
+for ax in axes:
+    ax.axvline(best, color="gray", linestyle="--", label="weights kept")
+    ax.set(xlabel="epoch", xticks=range(0, len(scores), 5))
+axes[0].legend()
+print(f"Accuracy on {len(y_val)} new rows: {model.score(X_val, y_val):.2f}")
 
 plt.show()

@@ -15,6 +15,7 @@ from sklearn.preprocessing import scale
 
 from skmlp import MLPClassifier, MLPRegressor
 
+plt.style.use("petroff10")
 rng = np.random.default_rng(0)
 X = np.linalg.qr(rng.normal(size=(100, 2)))[0]
 X = scale(X) * [1.0, 0.15]
@@ -51,22 +52,24 @@ settings = {
 # %%
 # Plain gradient descent jumps from side to side: a rate that suits the steep direction
 # is far too low for the flat one. Momentum damps the one and adds up the other. Adam
-# gives each direction a pace of its own.
+# gives each direction a pace of its own. Each path has 60 steps; the star is the
+# minimum.
 
-first, second = np.meshgrid(np.linspace(-1.5, 3.5, 100), np.linspace(-6, 6, 100))
+first, second = np.meshgrid(np.linspace(-1, 3, 100), np.linspace(-6, 3, 100))
 weights = np.stack([first, second], axis=-1) - MINIMUM
 loss = ((weights @ X.T) ** 2).mean(axis=-1) / 2
 
 LEVELS = np.geomspace(1e-3, 5, 12)
-fig, axes = plt.subplots(2, 2, figsize=(9, 7), sharex=True, sharey=True)
-fig.set_layout_engine("constrained")
-for (label, params), ax in zip(settings.items(), axes.ravel()):
+fig, axes = plt.subplots(1, 4, figsize=(11, 6.5), sharey=True, layout="constrained")
+for (label, params), ax in zip(settings.items(), axes):
     steps = path(**params)
     ax.contour(first, second, loss, levels=LEVELS, colors="gray", linewidths=0.5)
     ax.plot(*steps.T, marker=".", linewidth=1)
-    ax.plot(*MINIMUM, marker="*", color="C3", markersize=12)
+    ax.plot(*MINIMUM, marker="*", color="C2", markersize=12)
     distance = np.linalg.norm(steps[-1] - MINIMUM)
-    ax.set(title=f"{label}: {distance:.2f} away after {len(steps) - 1} steps")
+    ax.set(title=f"{label}\n{distance:.2f} away at the end", xlabel="first weight")
+    ax.set_aspect("equal")
+axes[0].set_ylabel("second weight")
 
 # %%
 # On a real problem the surface cannot be drawn, but the losses can. Each solver has a
@@ -89,7 +92,7 @@ for label, params in settings.items():
     rate = min(rates, key=lambda rate: curves[rate][-1])
     ax.semilogy(curves[rate], label=f"{label}, rate {rate}")
 ax.semilogy(losses(solver="lbfgs"), label="lbfgs (iterations on all rows)")
-ax.set(xlabel="epoch", ylabel="training loss")
+ax.set(xlabel="epoch", ylabel="training loss", xticks=range(0, 15, 2))
 ax.legend()
 
 plt.show()

@@ -23,6 +23,7 @@ from skmlp.schedules import (
     Warmup,
 )
 
+plt.style.use("petroff10")
 schedules = [
     Constant(),
     Step(every=10),
@@ -35,16 +36,20 @@ schedules = [
 ]
 
 # %%
-# ``curve`` tells the factors of all steps of a fit.
+# ``curve`` tells the factors of all steps of a fit, here of 40 epochs. (``Plateau``
+# cannot be drawn: it waits for what training does.)
 
 N_EPOCHS = 40
-fig, axes = plt.subplots(2, 4, figsize=(11, 5), layout="constrained")
+fig, axes = plt.subplots(
+    2, 4, figsize=(11, 5), sharex=True, sharey=True, layout="constrained"
+)
 fig.supxlabel("epoch")
 fig.supylabel("factor of learning_rate_init")
 for schedule, ax in zip(schedules, axes.ravel()):
     curve = schedule.curve(N_EPOCHS, n_steps=10)
     ax.plot(np.arange(curve.size) / 10, curve)
     ax.set(title=type(schedule).__name__, ylim=(0, 1.05))
+axes[1, 3].set_title("Warmup of Cosine")
 
 # %%
 # Their effect, at a rate that is rather high: constant rates go on jumping about the
@@ -54,7 +59,8 @@ for schedule, ax in zip(schedules, axes.ravel()):
 X, y = load_digits(return_X_y=True)
 X = scale(X).astype(np.float32)
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-for schedule in (Constant(), Step(every=10), Cosine(), OneCycle()):
+styles = {Constant(): "-", Step(every=10): "--", Cosine(): ":", OneCycle(): "-."}
+for schedule, style in styles.items():
     model = MLPClassifier(
         (32,),
         learning_rate=schedule,
@@ -65,7 +71,7 @@ for schedule in (Constant(), Step(every=10), Cosine(), OneCycle()):
         alpha=1.0,
         random_state=0,
     ).fit(X, y)
-    ax.plot(model.loss_curve_, label=type(schedule).__name__)
+    ax.plot(model.loss_curve_, style, label=type(schedule).__name__)
 ax.set(xlabel="epoch", ylabel="training loss, penalty included", ylim=(0.5, 1))
 ax.legend()
 

@@ -15,6 +15,7 @@ from sklearn.preprocessing import scale
 
 from skmlp import MLPRegressor
 
+plt.style.use("petroff10")
 X, y = make_regression(2000, n_features=10, noise=10, random_state=0)
 y = scale(y + 30 * np.sin(X[:, 0] * X[:, 1]))
 X, X_test, y, y_test = train_test_split(X, y, random_state=0)
@@ -37,8 +38,8 @@ def errors(n_epochs=60, **params):
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 ax.plot(errors(), label="weights of the last step", linewidth=1)
-for ema_decay in (0.9, 0.99, 0.999):
-    ax.plot(errors(ema_decay=ema_decay), label=f"ema_decay={ema_decay}")
+for ema_decay, style in ((0.9, "-"), (0.99, "--"), (0.999, ":")):
+    ax.plot(errors(ema_decay=ema_decay), style, label=f"ema_decay={ema_decay}")
 ax.set(xlabel="epoch", ylabel="mean squared error on other rows", ylim=(0, 0.02))
 ax.legend()
 
