@@ -142,7 +142,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         `RandomState` that returns an array of shape (fan_in, fan_out). Biases then
         start at zero.
     l1_ratio : float, default=0.0
-        Share of the L1 norm in the penalty (elastic net), in [0, 1]:
+        Share of the L1 norm in the penalty (elastic net [18]_), in [0, 1]:
         ``alpha * (l1_ratio * sum(abs(weights)) + (1 - l1_ratio) / 2 *
         sum(weights ** 2))``.
     weight_decay : float, default=0.0
@@ -150,10 +150,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ``1 - learning_rate * weight_decay``.
     max_norm : float, default=None
         Largest norm of the incoming weights of a unit; larger ones are scaled down
-        after each step.
+        after each step [6]_.
     clip_norm, clip_value : float, default=None
         Largest norm of the gradient, penalty included, of which a larger one is scaled
-        down; largest absolute value of its components.
+        down [19]_; largest absolute value of its components.
     ema_decay : float, default=None
         Keep the moving average of the weights (and running statistics) for validation
         and prediction: step t replaces ``1 - min(ema_decay, (1 + t) / (10 + t))`` of
@@ -289,6 +289,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
        2023, :arxiv:`2302.06675`.
     .. [17] A. Defazio et al., "The road less scheduled", NeurIPS 2024,
        :arxiv:`2405.15682`.
+    .. [18] H. Zou and T. Hastie, "Regularization and variable selection via the elastic
+       net", Journal of the Royal Statistical Society B 67, 2005.
+    .. [19] R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training
+       recurrent neural networks", ICML 2013, :arxiv:`1211.5063`.
 
     Examples
     --------

@@ -60,6 +60,16 @@ class SwapNoise:
     ----------
     rate : float
         Share of entries, in [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmlp.augmentation import SwapNoise
+    >>> X, Y = np.array([[1, 10], [2, 20], [3, 30]]), np.ones((3, 1))
+    >>> SwapNoise(0.5)(X, Y, np.random.RandomState(0))[0]
+    array([[ 1, 10],
+           [ 2, 20],
+           [ 1, 30]])
     """
 
     rate: float
@@ -83,6 +93,17 @@ class Mixup:
     alpha : float
         The share of the other row is drawn from Beta(alpha, alpha), and at most one
         half; 0 mixes nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmlp.augmentation import Mixup
+    >>> X, Y = np.array([[0.0], [1], [2]]), np.array([[0.0], [1], [1]])
+    >>> X, Y = Mixup(0.4)(X, Y, np.random.RandomState(0))
+    >>> np.hstack([X, Y]).round(2)
+    array([[0.68, 0.34],
+           [1.  , 1.  ],
+           [1.48, 0.74]])
     """
 
     alpha: float
@@ -112,6 +133,16 @@ class CutMix:
     alpha : float
         The share of features is drawn from Beta(alpha, alpha), for each row; 0 takes
         nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmlp.augmentation import CutMix
+    >>> X, Y = np.repeat([[0.0], [1.0]], 4, axis=1), np.array([[0.0], [1.0]])
+    >>> X, Y = CutMix(1)(X, Y, np.random.RandomState(3))
+    >>> np.hstack([X, Y])
+    array([[1.  , 0.  , 1.  , 0.  , 0.5 ],
+           [1.  , 0.  , 1.  , 1.  , 0.75]])
     """
 
     alpha: float
@@ -139,6 +170,16 @@ class ImageShift:
         Height and width, and channels if there are any, of the image in a row of X.
     pixels : int
         Largest shift along each axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmlp.augmentation import ImageShift
+    >>> X, Y = np.arange(1, 10).reshape(1, 9), np.ones((1, 1))
+    >>> ImageShift((3, 3), 1)(X, Y, np.random.RandomState(0))[0].reshape(3, 3)
+    array([[0, 0, 0],
+           [1, 2, 3],
+           [4, 5, 6]])
     """
 
     shape: tuple
@@ -171,6 +212,15 @@ class ImageFlip:
     ----------
     shape : tuple of int
         Height and width, and channels if there are any, of the image in a row of X.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmlp.augmentation import ImageFlip
+    >>> X, Y = np.array([[1, 2, 3, 4], [5, 6, 7, 8]]), np.ones((2, 1))
+    >>> ImageFlip((2, 2))(X, Y, np.random.RandomState(1))[0]
+    array([[2, 1, 4, 3],
+           [5, 6, 7, 8]])
     """
 
     shape: tuple
@@ -195,6 +245,12 @@ class Compose:
     Parameters
     ----------
     *steps : callable
+
+    Examples
+    --------
+    >>> from skmlp import MLPClassifier
+    >>> from skmlp.augmentation import Compose, GaussianNoise, Mixup
+    >>> clf = MLPClassifier(augmentation=Compose(GaussianNoise(0.1), Mixup(0.2)))
     """
 
     steps: tuple
