@@ -2,12 +2,16 @@
 
 import warnings
 
+import scipy.linalg  # noqa: F401 - its BLAS must be loaded to be limited
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 import skmlp
 
 # The examples stop early on purpose.
 warnings.simplefilter("ignore", ConvergenceWarning)
+# They are small: two threads on a busy machine take three times as long as one.
+threadpool_limits(1, user_api="blas")
 
 project = "skmlp"
 author = "skmlp developers"
