@@ -70,18 +70,18 @@ model = MLPClassifier(
     validation_fraction=0.2,
     random_state=0,
 ).fit(X, y)
-scores = model.validation_scores_
-best = scores.index(model.best_validation_score_)
+scores, best = model.validation_scores_, model.best_iter_ - 1
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-axes[0].plot(model.loss_curve_, ":")
-axes[0].set(title="loss_curve_", ylabel="log-loss of training rows", ylim=0)
+axes[0].plot(model.loss_curve_, ":", label="loss_curve_")
+axes[0].plot(model.validation_loss_curve_, label="validation_loss_curve_")
+axes[0].set(ylabel="log-loss", ylim=0)
 axes[1].plot(scores, color="C1")
-axes[1].set(title="validation_scores_", ylabel="accuracy on rows set aside")
+axes[1].set(ylabel="accuracy on rows set aside: validation_scores_")
 for ax in axes:
     ax.axvline(best, color="gray", linestyle="--", label="weights kept")
     ax.set(xlabel="epoch", xticks=range(0, len(scores), 5))
-axes[0].legend()
+axes[0].legend(loc="lower left")
 print(f"Accuracy on {len(y_val)} new rows: {model.score(X_val, y_val):.2f}")
 
 plt.show()
