@@ -75,13 +75,13 @@ scores, best = model.validation_scores_, model.best_iter_ - 1
 fig, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 axes[0].plot(model.loss_curve_, ":", label="loss_curve_")
 axes[0].plot(model.validation_loss_curve_, label="validation_loss_curve_")
-axes[0].set(ylabel="log-loss", ylim=0)
+axes[0].set(title="losses", ylabel="log-loss", ylim=0)
 axes[1].plot(scores, color="C1")
-axes[1].set(ylabel="accuracy on rows set aside: validation_scores_")
+axes[1].set(title="validation_scores_", ylabel="accuracy on rows set aside")
 for ax in axes:
     ax.axvline(best, color="gray", linestyle="--", label="weights kept")
     ax.set(xlabel="epoch", xticks=range(0, len(scores), 5))
-axes[0].legend(loc="lower left")
+axes[0].legend()
 print(f"Accuracy on {len(y_val)} new rows: {model.score(X_val, y_val):.2f}")
 
 plt.show()
