@@ -382,5 +382,5 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = not self.input_dropout and self.augmentation is None
         return tags

@@ -152,7 +152,8 @@ class Settings:
         for name, off in ("input_dropout", 0), ("augmentation", None):
             if sparse.issparse(X) and getattr(self, name) != off:
                 raise ValueError(
-                    f"{name} needs dense X: pass X.toarray(), or {name}={off}."
+                    f"{name} needs dense X, not a sparse matrix: pass X.toarray(), or"
+                    f" {name}={off}."
                 )
 
     def _accepted_dtypes(self):
