@@ -38,9 +38,10 @@ def warm_up(dtype):
         for training in True, False:
             normalization_addresses(normalization, dtype, training=training)
     dropout_addresses(dtype)
-    make_regularization(
-        dtype, l1_ratio=0.5, weight_decay=0.1, max_norm=1.0, ema_decay=0.9
-    )
+    for optimizer in "sgd", "schedule_free":
+        make_regularization(
+            dtype, optimizer, weight_decay=0.1, max_norm=1.0, ema_decay=0.9
+        )
 
     architecture = make_architecture([1, 1])
     data = make_data(np.ones((1, 1)), dtype, np.ones((1, 1)))

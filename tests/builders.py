@@ -74,6 +74,7 @@ class Problem:
     loss: str
     alpha: float
     mean_weight: float
+    regularization: dict
 
     @property
     def layout(self):
@@ -105,6 +106,7 @@ class Problem:
             "alpha": self.alpha,
             "mean_weight": self.mean_weight,
             "eps": np.finfo(self.params.dtype).eps,
+            **self.regularization,
         }
 
 
@@ -118,12 +120,15 @@ def make_problem(
     as_csr=False,
     weighted=False,
     alpha=0.0,
+    label_smoothing=0.0,
+    regularization=None,
     seed=0,
     **architecture,
 ):
     """Draw a problem; half of X is zero, and so is one of the weights.
 
-    The last of ``sizes`` counts columns of targets.
+    The last of ``sizes`` counts columns of targets, ``regularization`` is what
+    `make_regularization` takes.
     """
     rng = np.random.default_rng(seed)
     n_outputs = sizes[-1] * LOSSES[loss].per_target
@@ -133,6 +138,8 @@ def make_problem(
     X = rng.standard_normal((n_rows, sizes[0])) * rng.integers(2, size=sizes[0])
     X[rng.random(X.shape) < 0.3] = 0
     Y = random_targets(rng, loss, (n_rows, sizes[-1]))
+    if label_smoothing:
+        Y = Y * (1 - label_smoothing) + label_smoothing / sizes[-1]
     weight = rng.random(n_rows) * 2 if weighted else None
     if weighted:
         weight[0] = 0
@@ -153,6 +160,7 @@ def make_problem(
         loss,
         alpha,
         float(weight.mean()) if weighted else 1.0,
+        regularization or {},
     )
 
 
@@ -176,16 +184,19 @@ def run_epoch(
     *,
     optimizer="none",
     rates=None,
+    base_rates=None,
     hyper=(),
     moments=None,
     batch_size=None,
     block_size=None,
     cuts=(),
+    average=None,
+    n_steps_before=0,
 ):
     """Run the entry kernel over an epoch, cut into runs of blocks at ``cuts``.
 
-    Changes ``problem.params``, ``moments`` and the scalars in ``hyper``; returns
-    (mean loss, last gradient).
+    Changes ``problem.params``, ``average``, ``moments`` and the scalars in ``hyper``;
+    returns (mean loss, last gradient).
     """
     params, architecture = problem.params, problem.architecture
     batch_size = batch_size or len(order)
@@ -205,22 +216,24 @@ def run_epoch(
     if moments is None:
         moments = zero_moments(optimizer, params)
     gradient = np.full(architecture.layout().n_params, np.nan, params.dtype)
-    state = State(params, params[:0], gradient, moments, np.zeros(2))
+    average = params[:0] if average is None else average
+    state = State(params, average, gradient, moments, np.zeros(2))
     n_steps = -(-len(order) // batch_size)
     rates = np.zeros(n_steps) if rates is None else np.asarray(rates, np.float64)
+    base_rates = rates if base_rates is None else np.asarray(base_rates, np.float64)
     recipe = Recipe(
         read_only(np.asarray(order, np.intp)),
         rates,
-        rates,
+        base_rates,
         step_address(optimizer, params.dtype),
         np.asarray(hyper, np.float64),
         batch_size,
         block_size,
         float(problem.alpha),
         problem.mean_weight,
-        make_regularization(params.dtype),
+        make_regularization(params.dtype, optimizer, **problem.regularization),
         0,
-        0,
+        n_steps_before,
     )
     network = training_network(architecture, problem.loss, params.dtype, naive.HYPER)
     n_total = n_blocks(len(order), batch_size, block_size)

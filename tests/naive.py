@@ -281,6 +281,7 @@ def loss_and_gradient(
     activation,
     loss,
     alpha,
+    l1_ratio=0.0,
     mean_weight=1.0,
     eps=EPS,
 ):
@@ -290,16 +291,22 @@ def loss_and_gradient(
     share = (np.ones(len(X)) if weight is None else weight) / total
     pre, post = forward(coefs, intercepts, X, activation)
     value = share @ row_loss(post[-1], Y, eps, HYPER)
-    value += alpha / (2 * total) * sum((W**2).sum() for W in coefs)
+    l1, l2 = alpha / total * l1_ratio, alpha / total * (1 - l1_ratio)
+    value += sum((l1 * abs(W) + l2 / 2 * W**2).sum() for W in coefs)
 
     delta = share[:, None] * slope(post[-1], Y, eps, HYPER)
     d_coefs, d_intercepts = [None] * len(coefs), [None] * len(coefs)
     for i in reversed(range(len(coefs))):
-        d_coefs[i] = post[i].T @ delta + alpha / total * coefs[i]
+        d_coefs[i] = post[i].T @ delta + l1 * np.sign(coefs[i]) + l2 * coefs[i]
         d_intercepts[i] = delta.sum(axis=0)
         if i > 0:
             delta = activate_back(delta @ coefs[i].T, pre[i - 1], activation)
     return value, d_coefs, d_intercepts
+
+
+def bounded_norms(W, limit):
+    """Columns scaled down to the limit."""
+    return W * np.minimum(1, limit / np.linalg.norm(W, axis=0))
 
 
 class Still:
@@ -310,6 +317,14 @@ class Still:
 
     def step(self, params, gradients, rate):
         pass
+
+    def decay(self, coefs, factor):
+        for W in coefs:
+            W -= factor * W
+
+    def bound(self, coefs, limit):
+        for W in coefs:
+            W[:] = bounded_norms(W, limit)
 
 
 class SGD(Still):
@@ -422,10 +437,7 @@ class ScheduleFree(Still):
         self.t, self.largest, self.total, self.z = 0, 0.0, 0.0, None
 
     def step(self, params, gradients, rate):
-        if self.z is None:
-            self.z = [p.copy() for p in params]
-            self.x = [p.copy() for p in params]
-            self.second = [np.zeros_like(p) for p in params]
+        self.begin(params)
         self.t += 1
         self.largest = max(self.largest, rate)
         self.total += self.largest**2
@@ -434,6 +446,22 @@ class ScheduleFree(Still):
             v[:] = self.beta_2 * v + (1 - self.beta_2) * g**2
             z -= rate * g / (np.sqrt(v / (1 - self.beta_2**self.t)) + self.epsilon)
             x[:] = (1 - c) * x + c * z
+            y[:] = (1 - self.beta_1) * z + self.beta_1 * x
+
+    def begin(self, params):
+        if self.z is None:
+            self.z = [p.copy() for p in params]
+            self.x = [p.copy() for p in params]
+            self.second = [np.zeros_like(p) for p in params]
+
+    def decay(self, coefs, factor):
+        """As the gradient, it is of y and moves z."""
+        for y, z in zip(coefs, self.z):
+            z -= factor * y
+
+    def bound(self, coefs, limit):
+        for y, x, z in zip(coefs, self.x, self.z):
+            x[:], z[:] = bounded_norms(x, limit), bounded_norms(z, limit)
             y[:] = (1 - self.beta_1) * z + self.beta_1 * x
 
 
@@ -451,11 +479,39 @@ OPTIMIZERS = {
 }
 
 
+def clipped(gradients, value, norm):
+    """First by value, then by the norm of all together."""
+    gradients = [np.clip(g, -value, value) for g in gradients]
+    total = np.sqrt(sum((g**2).sum() for g in gradients))
+    return [g * min(1, norm / total) if total > 0 else g for g in gradients]
+
+
 def train(
-    coefs, intercepts, X, Y, weight, orders, *, batch_size, optimizer, rate, **options
+    coefs,
+    intercepts,
+    X,
+    Y,
+    weight,
+    orders,
+    *,
+    batch_size,
+    optimizer,
+    rate,
+    weight_decay=0.0,
+    clip_value=np.inf,
+    clip_norm=np.inf,
+    max_norm=np.inf,
+    ema_decay=None,
+    average=None,
+    **options,
 ):
-    """Train in place, an epoch for each order of rows; returns their mean losses."""
-    losses = []
+    """Train in place, an epoch for each order of rows; returns their mean losses.
+
+    ``average`` is a list like ``coefs + intercepts``, which follows them.
+    """
+    losses, params, t = [], coefs + intercepts, 0
+    if isinstance(optimizer, ScheduleFree):
+        optimizer.begin(params)
     for order in orders:
         total = 0.0
         for start in range(0, len(order), batch_size):
@@ -468,7 +524,14 @@ def train(
                 None if weight is None else weight[rows],
                 **options,
             )
-            optimizer.step(coefs + intercepts, d_coefs + d_intercepts, rate)
+            optimizer.decay(coefs, rate * weight_decay)
+            gradients = clipped(d_coefs + d_intercepts, clip_value, clip_norm)
+            optimizer.step(params, gradients, rate)
+            if max_norm < np.inf:
+                optimizer.bound(coefs, max_norm)
+            t += 1
+            for a, p in zip(average or [], params):
+                a += max(1 - ema_decay, 9 / (10 + t)) * (p - a)
             total += loss * len(rows)
         losses.append(total / len(order))
     return losses

@@ -104,13 +104,14 @@ def take_step(layout, state, recipe, n_batch, step):
     alpha = recipe.alpha / (n_batch * recipe.mean_weight)
     l1, penalty = alpha * regularization.l1_ratio, 0.0
     l2, limits = alpha - l1, regularization.limits
-    if regularization.decay != 0:
-        factor = recipe.base_rates[step] * regularization.weight_decay
-        call(regularization.decay, (params, n_weights, factor))
     if regularization.prepare != 0:
         arguments = (params, state.gradient, n_weights, l1, l2, limits)
         penalty = call_for_float(regularization.prepare, arguments)
         l2 = 0.0
+    if regularization.decay != 0:
+        factor = recipe.base_rates[step] * regularization.weight_decay
+        arguments = (params, state.moments, recipe.hyper, n_weights, factor)
+        call(regularization.decay, arguments)
     penalty += update(
         recipe.step,
         params,
@@ -122,7 +123,14 @@ def take_step(layout, state, recipe, n_batch, step):
         recipe.hyper,
     )
     if regularization.bound != 0:
-        arguments = (params, state.gradient, layout.table, limits)
+        arguments = (
+            params,
+            state.moments,
+            recipe.hyper,
+            state.gradient,
+            layout.table,
+            limits,
+        )
         call(regularization.bound, arguments)
     if regularization.average != 0:
         factor = averaging_factor(limits, recipe.n_steps_before + step + 1)

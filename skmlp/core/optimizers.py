@@ -226,6 +226,12 @@ def schedule_free_step(params, gradient, moments, start, l2, rate, hyper):
 
 
 @jit
+def lead_of(moments, hyper):
+    """z - x, and the share of it that is between x and y."""
+    return moments[1], 1 - hyper[0]
+
+
+@jit
 def update(step, params, gradient, moments, n_weights, l2, rate, hyper):
     """One step of the optimizer, stretch by stretch; biases are not penalised.
 

@@ -4,12 +4,15 @@ Each kernel is called by address, and only where it is asked for:
 
 ``prepare(params, gradient, n_weights, l1, l2, limits)``
     adds the penalties' gradients and clips the whole; returns the penalties.
-``decay(params, n_weights, factor)``
+``decay(params, moments, hyper, n_weights, factor)``
     shrinks the weights, apart from the loss.
-``bound(params, scratch, table, limits)``
+``bound(params, moments, hyper, scratch, table, limits)``
     keeps each unit's incoming weights within a norm.
 ``average(average, params, factor)``
     follows the parameters.
+
+``moments`` and ``hyper`` are the optimizer's. Where it takes gradients beside the
+weights that training is for (`lead`), decay and bound have forms of their own.
 """
 
 from typing import NamedTuple
@@ -19,6 +22,7 @@ import numpy as np
 from skmlp.core.intrinsics import addresses, matrix_view, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.layout import UNITS, WEIGHTS, WIDTH
+from skmlp.core.optimizers import OPTIMIZERS, lead_of
 
 # Parameters of the estimators, with the values at which they do nothing.
 OFF = {
@@ -57,22 +61,25 @@ class Regularization(NamedTuple):
     limits: np.ndarray
 
 
-def make_regularization(dtype, **settings):
+def make_regularization(dtype, optimizer="none", **settings):
     """Compile what is asked for, and nothing else.
 
     Parameters
     ----------
     dtype : dtype
+    optimizer : str, default="none"
+        Row of the optimizer table.
     **settings : float or None
         Some of the parameters in ``OFF``; the others are off.
     """
     l1_ratio, weight_decay, *limits = {**OFF, **settings}.values()
     clip_value, clip_norm, max_norm, ema_decay = limits
     clips = clip_value is not None or clip_norm is not None
-    asked = {
-        _prepare: l1_ratio > 0 or clips,
-        _decay: weight_decay > 0,
-        _bound: max_norm is not None,
+    leads = OPTIMIZERS[optimizer].lead is not None
+    asked = {  # decay comes between penalty and step, which must then be apart
+        _prepare: l1_ratio > 0 or clips or weight_decay > 0,
+        _decay_behind if leads else _decay: weight_decay > 0,
+        _bound_behind if leads else _bound: max_norm is not None,
         _average: ema_decay is not None,
     }
     return Regularization(
@@ -113,7 +120,7 @@ def _prepare(params, gradient, n_weights, l1, l2, limits):
 
 
 @jit(entry=True)
-def _decay(params, n_weights, factor):
+def _decay(params, moments, hyper, n_weights, factor):
     """Loshchilov and Hutter (2019)."""
     factor = params.dtype.type(1 - factor)
     for i in range(n_weights):
@@ -121,23 +128,76 @@ def _decay(params, n_weights, factor):
 
 
 @jit(entry=True)
-def _bound(params, scratch, table, limits):
+def _decay_behind(params, moments, hyper, n_weights, factor):
+    """The same as Defazio et al. (2024) have it: by y, of z, not of its average x."""
+    lead, rest = lead_of(moments, hyper)
+    factor, rest = params.dtype.type(factor), params.dtype.type(rest)
+    for i in range(n_weights):
+        shift = factor * params[i]
+        lead[i] -= shift
+        params[i] -= rest * shift
+
+
+@jit
+def matrix_of(vector, table, layer):
+    """The part of a vector like the parameters where a layer's weights lie."""
+    shape = (table[layer - 1, UNITS], table[layer, WIDTH])
+    return matrix_view(vector, table[layer, WEIGHTS], shape)
+
+
+@jit
+def to_factors(squares, limit):
+    """Sums of squares <- what scales their columns down to the norm."""
+    one = squares.dtype.type(1)
+    for j in range(squares.size):
+        norm = np.sqrt(squares[j])
+        squares[j] = limit / norm if norm > limit else one
+
+
+@jit(entry=True)
+def _bound(params, moments, hyper, scratch, table, limits):
     """Scale the columns of each matrix down to the norm (Srivastava et al., 2014)."""
-    limit, one = params.dtype.type(limits[_MAX_NORM]), params.dtype.type(1)
+    limit = params.dtype.type(limits[_MAX_NORM])
     for layer in range(1, table.shape[0]):
-        shape = (table[layer - 1, UNITS], table[layer, WIDTH])
-        W = matrix_view(params, table[layer, WEIGHTS], shape)
+        W = matrix_of(params, table, layer)
         factor = vector_view(scratch, 0, (W.shape[1],))
         factor[:] = 0
         for i in range(W.shape[0]):
             for j in range(W.shape[1]):
                 factor[j] += W[i, j] * W[i, j]
-        for j in range(factor.size):
-            norm = np.sqrt(factor[j])
-            factor[j] = limit / norm if norm > limit else one
+        to_factors(factor, limit)
         for i in range(W.shape[0]):
             for j in range(W.shape[1]):
                 W[i, j] *= factor[j]
+
+
+@jit(entry=True)
+def _bound_behind(params, moments, hyper, scratch, table, limits):
+    """The same for both z and its average x, hence for all y between them."""
+    real = params.dtype.type
+    lead, rest = lead_of(moments, hyper)
+    limit, rest = real(limits[_MAX_NORM]), real(rest)
+    for layer in range(1, table.shape[0]):
+        Y, L = matrix_of(params, table, layer), matrix_of(lead, table, layer)
+        of_x = vector_view(scratch, 0, (Y.shape[1],))
+        of_z = vector_view(scratch, Y.shape[1], (Y.shape[1],))
+        of_x[:] = 0
+        of_z[:] = 0
+        for i in range(Y.shape[0]):
+            for j in range(Y.shape[1]):
+                x = Y[i, j] - rest * L[i, j]
+                z = x + L[i, j]
+                of_x[j] += x * x
+                of_z[j] += z * z
+        to_factors(of_x, limit)
+        to_factors(of_z, limit)
+        for i in range(Y.shape[0]):
+            for j in range(Y.shape[1]):
+                x = Y[i, j] - rest * L[i, j]
+                z = of_z[j] * (x + L[i, j])
+                x *= of_x[j]
+                L[i, j] = z - x
+                Y[i, j] = x + rest * L[i, j]
 
 
 @jit(entry=True)
@@ -148,10 +208,14 @@ def _average(average, params, factor):
         average[i] += factor * (params[i] - average[i])
 
 
+_OF_DECAY = "vector", "matrix", "hyper", "index", "scalar"
+_OF_BOUND = "vector", "matrix", "hyper", "vector", "table", "hyper"
 _ARGUMENTS = {
     _prepare: ("vector", "vector", "index", "scalar", "scalar", "hyper"),
-    _decay: ("vector", "index", "scalar"),
-    _bound: ("vector", "vector", "table", "hyper"),
+    _decay: _OF_DECAY,
+    _decay_behind: _OF_DECAY,
+    _bound: _OF_BOUND,
+    _bound_behind: _OF_BOUND,
     _average: ("vector", "vector", "scalar"),
 }
 

@@ -85,7 +85,9 @@ class Epochs:
         self.largest_product = block_size * largest_product(architecture, data.sparse)
         self.alpha, self.mean_weight = float(alpha), float(mean_weight)
         self.step = step_address(optimizer, dtype)
-        self.regularization = make_regularization(dtype, **(regularization or {}))
+        self.regularization = make_regularization(
+            dtype, optimizer, **(regularization or {})
+        )
         self.average = np.empty(0, dtype) if average is None else average
         self.seed = seed
         self.blocks_per_run = max(

@@ -1,3 +1,4 @@
+import itertools
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from builders import (
     DTYPES,
+    flat,
     make_problem,
     run_epoch,
     run_time_hyper,
@@ -24,6 +26,7 @@ from skmlp.core.optimizers import OPTIMIZERS
 
 _LIKE_ADAM = "adam", "adamw", "nadam", "amsgrad", "schedule_free"
 HYPER = {"none": (), "sgd": (0.9, 1), "adagrad": (1e-8,), "rmsprop": (0.9, 1e-8)}
+HYPER["lion"] = (0.9, 0.99)
 HYPER |= dict.fromkeys(_LIKE_ADAM, (0.9, 0.999, 1e-8))
 RATE = {**dict.fromkeys(HYPER, 0.01), "none": 0.0, "sgd": 0.02}
 
@@ -45,7 +48,16 @@ configurations = st.fixed_dictionaries(
 )
 
 
-def train(problem, orders, optimizer, *, batch_size, block_size=None, cut=lambda: ()):
+def train(
+    problem,
+    orders,
+    optimizer,
+    *,
+    batch_size,
+    block_size=None,
+    cut=lambda: (),
+    average=None,
+):
     """An epoch of kernels for each order; returns their mean losses."""
     hyper = run_time_hyper(optimizer, HYPER[optimizer])
     twin = naive.OPTIMIZERS[optimizer](*HYPER[optimizer])
@@ -55,18 +67,21 @@ def train(problem, orders, optimizer, *, batch_size, block_size=None, cut=lambda
         rates = [
             RATE[optimizer] * twin.correction(t + i) for i in range(1, n_steps + 1)
         ]
-        t += n_steps
         loss, _ = run_epoch(
             problem,
             order,
             optimizer=optimizer,
             rates=rates,
+            base_rates=[RATE[optimizer]] * n_steps,
+            n_steps_before=t,
+            average=average,
             hyper=hyper,
             moments=moments,
             batch_size=batch_size,
             block_size=block_size,
             cuts=cut(),
         )
+        t += n_steps
         losses.append(loss)
     return losses
 
@@ -109,6 +124,47 @@ def test_five_epochs_of_the_naive_twin(
     actual_coefs, actual_intercepts = problem.lists()
     for actual, wanted in zip(actual_coefs + actual_intercepts, coefs + intercepts):
         np.testing.assert_allclose(actual, wanted, rtol=1e-6, atol=1e-6)
+
+
+# Regularisers that act on the step, or on what is stepped from.
+STEPWISE = {
+    "l1_ratio": 0.5,
+    "weight_decay": 3.0,
+    "clip_value": 0.05,
+    "clip_norm": 0.2,
+    "max_norm": 0.4,
+    "ema_decay": 0.7,
+}
+PAIRS = list(itertools.combinations(STEPWISE, 2))[:: 4 if DISABLED else 1]
+
+
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS.keys() - {"none"}))
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_pairs_of_regularisers_are_those_of_the_naive_twin(optimizer, pair):
+    problem = make_problem(
+        (4, 6, 3),
+        weighted=True,
+        alpha=2.0,
+        regularization={name: STEPWISE[name] for name in pair},
+    )
+    average, (coefs, intercepts) = problem.params.copy(), problem.lists()
+    expected_average = coefs + intercepts
+    expected, *lists = train_naively(
+        problem,
+        orders_of(problem),
+        batch_size=3,
+        optimizer=naive.OPTIMIZERS[optimizer](*HYPER[optimizer]),
+        rate=RATE[optimizer],
+        average=expected_average if "ema_decay" in pair else None,
+    )
+    losses = train(
+        problem, orders_of(problem), optimizer, batch_size=3, average=average
+    )
+    np.testing.assert_allclose(losses, expected, rtol=1e-9)
+    np.testing.assert_allclose(problem.params, flat(*lists), rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(
+        average, flat(expected_average, []), rtol=1e-8, atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

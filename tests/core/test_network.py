@@ -105,6 +105,39 @@ def test_gradient_through_mixed_layers_and_dropout(activation, as_csr, weighted)
     assert_gradient_is_slope(problem)
 
 
+REGULARISERS = (
+    "l1",
+    "l2",
+    "label_smoothing",
+    "dropout",
+    "input_dropout",
+    "batch",
+    "layer",
+    "weights",
+)
+
+
+@pytest.mark.parametrize(
+    "pair", list(itertools.combinations(REGULARISERS, 2)), ids="-".join
+)
+def test_gradient_of_pairs_of_regularisers(pair):
+    """Those that are part of the loss; masks of dropout stay the same here."""
+    on = {name: name in pair for name in REGULARISERS}
+    problem = problem_for(
+        "tanh",
+        "log_loss",
+        (6, 5),
+        alpha=0.7 * (on["l1"] or on["l2"]),
+        regularization={"l1_ratio": on["l1"] / (1 + on["l2"])},
+        label_smoothing=0.2 * on["label_smoothing"],
+        dropout=0.4 * on["dropout"],
+        input_dropout=0.3 * on["input_dropout"],
+        normalization=[name if on[name] else None for name in ("batch", "layer")],
+        weighted=on["weights"],
+    )
+    assert_gradient_is_slope(problem)
+
+
 @pytest.mark.parametrize("block_size", [1, 5, 11])
 def test_dropout_in_blocks_is_that_of_the_batch(block_size):
     options = {"normalization": "layer", "dropout": 0.4, "input_dropout": 0.2}

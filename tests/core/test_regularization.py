@@ -7,6 +7,7 @@ from skmlp.core.layout import make_layout, weight_views
 from skmlp.core.regularization import averaging_factor, make_regularization
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+MEMORY = {dtype: (np.empty((0, 0), dtype), np.empty(0)) for dtype in DTYPES}
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
 
 
@@ -93,7 +94,7 @@ def test_decay_shrinks_weights_only(dtype):
     params, _ = draw(dtype=dtype)
     expected = params.copy()
     expected[:30] *= dtype(0.9)
-    kernels._decay(params, 30, 0.1)
+    kernels._decay(params, *MEMORY[dtype], 30, 0.1)
     np.testing.assert_allclose(params, expected, rtol=1e-6)
 
 
@@ -103,7 +104,7 @@ def test_bound_scales_columns_down(dtype):
     params, scratch = draw(layout.n_params, dtype=dtype)
     before = params.copy()
     limits = make_regularization(np.dtype(dtype), max_norm=1.5).limits
-    kernels._bound(params, scratch, layout.table, limits)
+    kernels._bound(params, *MEMORY[dtype], scratch, layout.table, limits)
     pairs = zip(weight_views(before, layout), weight_views(params, layout))
     for old, new in pairs:
         norms = np.linalg.norm(old, axis=0)
