@@ -176,6 +176,14 @@ def test_training(augmentation, early_stopping):
     assert model.score(X, y) > 0.8
 
 
+@pytest.mark.parametrize("none", [Mixup(0), CutMix(0), Compose()], ids=str)
+def test_training_on_rows_as_they_are(none):
+    plain, X, _ = digits()
+    model, *_ = digits(augmentation=none)
+    assert model.loss_curve_ == plain.loss_curve_
+    np.testing.assert_array_equal(model.predict_proba(X), plain.predict_proba(X))
+
+
 def test_each_epoch_anew_and_training_rows_only():
     seen = []
 

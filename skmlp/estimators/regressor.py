@@ -488,6 +488,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 " which solver='lbfgs' searches: choose nll_beta=0, or a stochastic"
                 " solver."
             )
+        if self.loss != "quantile" and not np.array_equal(self.quantile, 0.5):
+            raise ValueError(
+                f"quantile={self.quantile} asks for what only loss='quantile' fits, not"
+                f" loss='{self.loss}': choose that loss, or quantile=0.5, which has no"
+                " effect."
+            )
         if self.loss == "quantile":
             quantiles = np.asarray(self.quantile, np.float64)
             inside = (quantiles > 0) & (quantiles < 1)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from builders import DTYPES
 
+from skmlp.core import activations
 from skmlp.core.activations import ACTIVATIONS
 
 TOLERANCE = {np.float32: 1e-6, np.float64: 1e-14}
@@ -222,6 +223,15 @@ def test_relations(name, dtype):
     expected = RELATIONS[name](lambda name, z: apply(name, z, dtype))
     size = np.maximum(1, abs(z)) * np.finfo(dtype).eps
     assert (abs(apply(name, z, dtype) - expected) <= 8 * size).all()
+
+
+def test_leaky_relu_without_a_leak_is_relu(monkeypatch):
+    monkeypatch.setattr(activations, "_LEAK", 0.0)
+    kernels = activations.leaky_relu, activations.leaky_relu_slope
+    f, slope = (getattr(kernel, "py_func", kernel) for kernel in kernels)
+    for value in z:
+        assert f(value) == max(value, 0)
+        assert slope(f(value)) == (value > 0)
 
 
 def test_selu_keeps_mean_zero_and_variance_one():

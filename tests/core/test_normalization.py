@@ -89,12 +89,15 @@ def test_backward_against_central_differences(name):
 
 
 @each_dtype
-def test_batch_output_has_mean_zero_and_variance_one(dtype):
-    Z, _, _ = draw(n_rows=50)
-    layer = Layer(Z, np.ones(4), dtype=dtype)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_batch_output_has_mean_zero_and_variance_one(dtype, weighted):
+    """Before its scale, and before the shift, which is the bias."""
+    Z, scale, weight = draw(n_rows=50)
+    layer = Layer(Z, scale, weight if weighted else None, dtype)
     layer.forward("batch")
-    np.testing.assert_allclose(layer.X.mean(axis=0), 0, atol=1e-6)
-    np.testing.assert_allclose(layer.X.var(axis=0), 1, rtol=1e-4)
+    share = weight / weight.sum() if weighted else np.full(50, 1 / 50)
+    np.testing.assert_allclose(share @ layer.X, 0, atol=1e-6)
+    np.testing.assert_allclose(share @ layer.X**2, 1, rtol=1e-4)
 
 
 @each_dtype

@@ -35,7 +35,7 @@ BOTH = [
     {"shuffle": False},
     {"solver": "sgd", "learning_rate": "adaptive"},
     {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.1},
-    {"solver": "lbfgs", "early_stopping": True},
+    {"solver": "lbfgs", "early_stopping": True, "scoring": "loss"},
 ]
 # What scikit-learn does not have: each parameter, solver and loss, in few estimators.
 CLASSIFIER = [

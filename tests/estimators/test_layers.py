@@ -90,19 +90,38 @@ def test_pickle_keeps_everything(options):
     np.testing.assert_array_equal(copy.predict_proba(X), model.predict_proba(X))
 
 
-@pytest.mark.parametrize("normalization", ["batch", "layer"])
-def test_a_weight_of_two_is_a_row_twice(normalization):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"normalization": "batch"},
+        {"normalization": "batch", "norm_statistics": "population"},
+        {"normalization": "layer"},
+    ],
+    ids=str,
+)
+def test_a_weight_of_k_is_a_row_k_times(options):
     X, y = make_regression(40, 5, random_state=0)
     y /= y.std()
-    weight = np.ones(40)
-    weight[:7] = 2
-    rows = np.repeat(np.arange(40), weight.astype(int))
-    settings = {"normalization": normalization, "max_iter": 20, "random_state": 0}
-    settings |= {"hidden_layer_sizes": (10,), "shuffle": False, "alpha": 0.0}
-    weighted = MLPRegressor(batch_size=40, **settings).fit(X, y, weight)
-    repeated = MLPRegressor(batch_size=47, **settings).fit(X[rows], y[rows])
+    weight = np.arange(40) % 4
+    rows = np.repeat(np.arange(40), weight)
+    settings = {"max_iter": 20, "random_state": 0, **options}
+    settings |= {"hidden_layer_sizes": (10,), "shuffle": False, "alpha": 0.1}
+    weighted = MLPRegressor(batch_size=30, **settings).fit(X, y, weight)
+    repeated = MLPRegressor(batch_size=60, **settings).fit(X[rows], y[rows])
     np.testing.assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-8)
     np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-6)
+
+
+def test_momentum_one_keeps_the_statistics_of_the_last_minibatch():
+    """With one minibatch and nothing learnt, they are those of the population."""
+    X, y = classes()
+    settings = {"normalization": ["batch", None], "learning_rate_init": 1e-12}
+    settings |= {"max_iter": 1, "norm_momentum": 1.0}
+    last = classifier(**settings).fit(X, y)
+    exact = classifier(norm_statistics="population", **settings).fit(X, y)
+    np.testing.assert_allclose(
+        last.hidden_activations(X), exact.hidden_activations(X), rtol=1e-6, atol=1e-9
+    )
 
 
 def test_early_stopping_keeps_running_statistics_with_their_weights():

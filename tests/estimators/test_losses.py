@@ -7,7 +7,7 @@ import pytest
 from problems import make_problem
 from sklearn.base import clone
 from sklearn.datasets import make_classification
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import d2_pinball_score, mean_tweedie_deviance, r2_score
 from sklearn.utils import get_tags
 from sklearn.utils.class_weight import compute_sample_weight
@@ -99,6 +99,15 @@ def test_huber_of_large_delta_is_the_squared_error():
     huber = regressor("huber", huber_delta=1e9).fit(X, y)
     assert_same_model(huber, regressor().fit(X, y))
     assert huber.loss_ == regressor().fit(X, y).loss_
+
+
+@pytest.mark.parametrize("hidden_layer_sizes", [(), (5,), (4, 3)])
+def test_layers_of_identity_are_a_linear_model(hidden_layer_sizes):
+    X, Y = make_problem("multi-output")
+    model = linear(MLPRegressor, activation="identity", alpha=0)
+    model.set_params(hidden_layer_sizes=hidden_layer_sizes).fit(X, Y)
+    expected = LinearRegression().fit(X, Y).predict(X)
+    np.testing.assert_allclose(model.predict(X), expected, atol=2e-4)
 
 
 def test_robust_losses_ignore_outliers():
@@ -240,6 +249,8 @@ def test_targets_out_of_range(loss, targets, method):
 @pytest.mark.parametrize(
     ("params", "text"),
     [
+        ({"loss": "huber", "quantile": [0.1, 0.9]}, "what only loss='quantile' fits"),
+        ({"loss": "squared_error", "quantile": 0.9}, "what only loss='quantile' fits"),
         ({"quantile": []}, "quantile must be"),
         ({"quantile": [0.5, 0.1]}, "rising order"),
         ({"quantile": [0.5, 0.5]}, "rising order"),

@@ -8,6 +8,7 @@ from problems import classes, classifier, fitted_in_parts
 from sklearn.datasets import load_digits
 
 from skmlp import MLPClassifier
+from skmlp.core.layout import running_views
 from skmlp.training.initialization import INITIALIZERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -86,10 +87,11 @@ def test_decay_is_scaled_by_the_rate_and_leaves_biases_alone():
     np.testing.assert_allclose(model.intercepts_[0], start.intercepts_[0])
 
 
-@each_solver
+@pytest.mark.parametrize("solver", ["adam", "sgd", "schedule_free"])
 def test_no_unit_exceeds_the_norm(solver):
     X, y = classes()
-    model = classifier(solver=solver, max_norm=0.7, max_iter=20).fit(X, y)
+    settings = {"learning_rate_init": 0.1, "batch_size": 20, "max_iter": 20}
+    model = classifier(solver=solver, max_norm=0.7, **settings).fit(X, y)
     norms = np.concatenate([np.linalg.norm(W, axis=0) for W in model.coefs_])
     assert norms.max() <= 0.7 * (1 + 1e-12)
     assert np.isclose(norms, 0.7).any()
@@ -104,19 +106,24 @@ def test_clipping_keeps_sgd_from_diverging():
     assert np.isfinite(model.fit(X * 1e3, y).loss_)
 
 
-def test_average_of_the_weights():
+@pytest.mark.parametrize("normalization", [None, "batch"])
+def test_average_of_the_weights(normalization):
+    """And of running statistics, which begin at the mean 0 and the variance 1."""
     X, y = classes()
-    plain = classifier(max_iter=4, batch_size=90).fit(X, y)
+    settings = {"batch_size": 90, "normalization": normalization}
+    plain = classifier(max_iter=4, **settings).fit(X, y)
     snapshots = [
-        weights(classifier(max_iter=n, batch_size=90).fit(X, y)).copy()
-        for n in range(1, 5)
+        classifier(max_iter=n, **settings).fit(X, y)._params for n in range(1, 5)
     ]
-    start = classifier(max_iter=1, batch_size=90, learning_rate_init=1e-12).fit(X, y)
-    average = weights(start).copy()
+    start = classifier(max_iter=1, learning_rate_init=1e-12, **settings).fit(X, y)
+    average, n_params = start._params.copy(), start.n_parameters_
+    for view in running_views(average, start._layout):
+        view[:] = [[0], [1]]
     for t, snapshot in enumerate(snapshots, start=1):
         average += max(1 - 0.5, 9 / (10 + t)) * (snapshot - average)
-    model = classifier(max_iter=4, batch_size=90, ema_decay=0.5).fit(X, y)
-    np.testing.assert_allclose(weights(model), average, rtol=1e-6, atol=1e-9)
+    model = classifier(max_iter=4, ema_decay=0.5, **settings).fit(X, y)
+    np.testing.assert_allclose(model._params, average, rtol=1e-6, atol=1e-9)
+    assert (model._params.size > n_params) == (normalization is not None)
     assert model.loss_curve_ == plain.loss_curve_  # of the weights that move
 
 

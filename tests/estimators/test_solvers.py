@@ -8,7 +8,7 @@ import pytest
 from problems import make_estimator, make_problem
 from sklearn.base import clone
 
-from skmlp.core.jit import DISABLED
+from skmlp.core.jit import DISABLED, ENTRY_KERNELS
 from skmlp.estimators.settings import STOCHASTIC_SOLVERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -33,15 +33,19 @@ def test_learns(solver, dtype):
 
 
 @each_solver
+@pytest.mark.parametrize(
+    "layers", [{}, {"normalization": "batch", "dropout": 0.2}], ids=str
+)
 @pytest.mark.parametrize("learning_rate", ["constant", "one_cycle"])
-def test_partial_fit_n_times_is_fit_for_n_epochs(solver, learning_rate):
+def test_partial_fit_n_times_is_fit_for_n_epochs(solver, learning_rate, layers):
     X, y = make_problem("regression")
     params = {"solver": solver, "batch_size": 16, "learning_rate": learning_rate}
+    params |= layers
     fitted = make_estimator("regression", max_iter=4, **params).fit(X, y)
     parts = clone(fitted)
     for _ in range(4):
         parts.partial_fit(X, y)
-    np.testing.assert_array_equal(flat(parts), flat(fitted))
+    np.testing.assert_array_equal(parts.predict(X), fitted.predict(X))
     assert parts.loss_curve_ == fitted.loss_curve_
     assert parts.learning_rates_ == fitted.learning_rates_
 
@@ -113,14 +117,27 @@ def test_other_settings_compile_nothing(solver):
     from numba.core import event
 
     X, y = make_problem("regression")
-    settings = {"solver": solver, "batch_size": 16}
-    make_estimator("regression", **settings).fit(X, y)
+    settings = {"solver": solver, "batch_size": 16, "loss": "huber", "dropout": 0.1}
+    settings |= {"normalization": "batch", "l1_ratio": 0.1, "weight_decay": 0.1}
+    settings |= {"max_norm": 1.0, "clip_norm": 1.0, "ema_decay": 0.9}
+    make_estimator("regression", **settings).fit(X, y).predict(X)
     settings |= {"beta_1": 0.5, "beta_2": 0.6, "epsilon": 1e-3, "rho": 0.5}
     settings |= {"momentum": 0.1, "nesterovs_momentum": False, "alpha": 0.1}
     settings |= {"learning_rate": "cosine", "learning_rate_init": 0.1}
+    settings |= {"batch_size": 7, "hidden_layer_sizes": (5, 6), "huber_delta": 2}
+    settings |= {"dropout": [0.2, 0.5], "norm_momentum": 1, "norm_epsilon": 1}
+    settings |= {"l1_ratio": 1, "weight_decay": 1, "max_norm": 2, "clip_norm": None}
+    settings |= {"clip_value": 1, "ema_decay": 0.5, "weight_init": "zeros"}
+    before = n_specialisations()
     with event.install_recorder("numba:compile") as recorder:
-        make_estimator("regression", **settings).fit(X, y)
+        make_estimator("regression", **settings).fit(X, y).predict(X)
     assert not recorder.buffer
+    assert n_specialisations() == before
+
+
+def n_specialisations():
+    """Compiled here, or loaded from the cache, which shows in no event."""
+    return sum(len(kernel.overloads) for kernel in ENTRY_KERNELS)
 
 
 def test_rho_is_that_of_rmsprop():

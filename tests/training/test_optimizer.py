@@ -6,7 +6,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.schedules import Cosine, Plateau, Step, Warmup
 from skmlp.training.optimizer import Optimizer
-from skmlp.training.schedules import SCHEDULES
+from skmlp.training.schedules import SCHEDULES, SGD_ONLY
 
 SETTINGS = {
     "learning_rate": "constant",
@@ -251,20 +251,39 @@ def test_every_optimizer_is_tried():
     assert RATES.keys() == OPTIMIZERS.keys() - {"none"}
 
 
-@pytest.mark.parametrize("function", [parabola, rosenbrock])
-@pytest.mark.parametrize("name", RATES)
-def test_minimises(name, function):
-    rate = RATES[name][function is rosenbrock]
-    settings = {"learning_rate_init": rate, "beta_1": 0.9, "rho": 0.9}
-    settings |= {"learning_rate": "cosine", "epsilon": 1e-8, "max_iter": 5}
-    n_steps = 200 if function is parabola else 3000
+def minimum(name, function, n_steps, **settings):
+    """What is left after ten epochs."""
+    settings = {"beta_1": 0.9, "rho": 0.9, "epsilon": 1e-8, **settings}
     optimizer, x = Optimizer(name, 2, np.float64), np.array([-1.2, 1.0])
     optimizer.configure(**{**SETTINGS, **settings})
-    for _ in range(5):
+    for _ in range(10):
         with optimizer.training(x):
             for rate in optimizer.rates(n_steps)[0]:
                 gradient = function(x)[1]
                 OPTIMIZERS[name].step(
                     x, gradient, optimizer.moments, 0, 0.0, rate, optimizer.hyper
                 )
-    assert function(x)[0] < 1e-6
+        optimizer.epoch_ended(optimizer.n_steps, function(x)[0])
+    return function(x)[0]
+
+
+each_function = pytest.mark.parametrize(
+    ("function", "n_steps"), [(parabola, 100), (rosenbrock, 1500)]
+)
+
+
+@each_function
+@pytest.mark.parametrize("name", RATES)
+def test_minimises(name, function, n_steps):
+    rate = RATES[name][function is rosenbrock]
+    settings = {"learning_rate_init": rate, "learning_rate": "cosine"}
+    assert minimum(name, function, n_steps, **settings) < 1e-6
+
+
+@each_function
+@pytest.mark.parametrize("schedule", [*SCHEDULES, *SGD_ONLY, Warmup("exponential")])
+def test_minimises_with_each_schedule(schedule, function, n_steps):
+    rate = 0.05 if function is parabola else 1e-3
+    settings = {"learning_rate_init": rate, "learning_rate": schedule}
+    settings["power_t"] = 0.05  # of the number of rows, which soon is large
+    assert minimum("sgd", function, n_steps, **settings) < 1e-6
