@@ -42,16 +42,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         with 'logistic', 'gelu', 'silu' and 'relu' for g.
     solver : {'lbfgs', 'sgd', 'adam', 'adamw', 'nadam', 'amsgrad', 'adagrad', \
             'rmsprop', 'lion', 'schedule_free'}, default='adam'
-        'lbfgs' [3]_ is a quasi-Newton method on all rows at once, often the best
-        choice for a few thousand rows or fewer. All others are stochastic: they take
-        a step per minibatch. 'sgd' has momentum. 'adam' [2]_, of which 'adamw' takes
-        the same steps, divides momentum by a running root mean square of the
-        gradient; 'nadam' [12]_ also looks ahead, 'amsgrad' [13]_ uses the largest mean
-        square so far. 'rmsprop' [14]_ has no momentum, nor has 'adagrad' [15]_, which
-        divides by the root of the sum of all squares. 'lion' [16]_ uses the sign of
-        the gradient's average; it wants a tenth of Adam's rate, and ``beta_2=0.99``.
-        'schedule_free' [17]_ averages the weights instead of lowering the rate: for
-        a number of epochs that is not known beforehand, as in `partial_fit`.
+        'lbfgs' [3]_ is a quasi-Newton method on all rows at once, often the best choice
+        for a few thousand rows or fewer. All others are stochastic: they take a step
+        per minibatch. 'sgd' has momentum. 'adam' [2]_ divides momentum by a running
+        root mean square of the gradient; 'adamw' takes the same steps, and needs a
+        `weight_decay` to differ (0.01 is usual); 'nadam' [12]_ also looks ahead,
+        'amsgrad' [13]_ uses the largest mean square so far. 'rmsprop' [14]_ has no
+        momentum, nor has 'adagrad' [15]_, which divides by the root of the sum of all
+        squares. 'lion' [16]_ uses the sign of the gradient's average; it wants a tenth
+        of Adam's rate, and ``beta_2=0.99``. 'schedule_free' [17]_ averages the weights
+        instead of lowering the rate: for a number of epochs that is not known
+        beforehand, as in `partial_fit`.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is
         divided by the number of rows (the sum of their weights) that the gradient

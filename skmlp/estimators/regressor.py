@@ -59,16 +59,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         with 'logistic', 'gelu', 'silu' and 'relu' for g.
     solver : {'lbfgs', 'sgd', 'adam', 'adamw', 'nadam', 'amsgrad', 'adagrad', \
             'rmsprop', 'lion', 'schedule_free'}, default='adam'
-        'lbfgs' [3]_ is a quasi-Newton method on all rows at once, often the best
-        choice for a few thousand rows or fewer. All others are stochastic: they take
-        a step per minibatch. 'sgd' has momentum. 'adam' [2]_, of which 'adamw' takes
-        the same steps, divides momentum by a running root mean square of the
-        gradient; 'nadam' [14]_ also looks ahead, 'amsgrad' [15]_ uses the largest mean
-        square so far. 'rmsprop' [16]_ has no momentum, nor has 'adagrad' [17]_, which
-        divides by the root of the sum of all squares. 'lion' [18]_ uses the sign of
-        the gradient's average; it wants a tenth of Adam's rate, and ``beta_2=0.99``.
-        'schedule_free' [19]_ averages the weights instead of lowering the rate: for
-        a number of epochs that is not known beforehand, as in `partial_fit`.
+        'lbfgs' [3]_ is a quasi-Newton method on all rows at once, often the best choice
+        for a few thousand rows or fewer. All others are stochastic: they take a step
+        per minibatch. 'sgd' has momentum. 'adam' [2]_ divides momentum by a running
+        root mean square of the gradient; 'adamw' takes the same steps, and needs a
+        `weight_decay` to differ (0.01 is usual); 'nadam' [14]_ also looks ahead,
+        'amsgrad' [15]_ uses the largest mean square so far. 'rmsprop' [16]_ has no
+        momentum, nor has 'adagrad' [17]_, which divides by the root of the sum of all
+        squares. 'lion' [18]_ uses the sign of the gradient's average; it wants a tenth
+        of Adam's rate, and ``beta_2=0.99``. 'schedule_free' [19]_ averages the weights
+        instead of lowering the rate: for a number of epochs that is not known
+        beforehand, as in `partial_fit`.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is
         divided by the number of rows (the sum of their weights) that the gradient
@@ -191,7 +192,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         rising order and for a single target only, have an output each, and are
         sorted in prediction, so that they do not cross [12]_.
     tweedie_power : float, default=1.5
-        Power p of 'tweedie', in (1, 2): the variance grows like ``mean ** p``.
+        Power p of 'tweedie', in [1, 2]: the variance grows like ``mean ** p``; the ends
+        are 'poisson' and 'gamma'.
     nll_beta : float, default=0.5
         With 'gaussian_nll', each row's gradient is multiplied by its predicted
         ``variance ** nll_beta``, held fixed in derivation [13]_: from 0, the plain
@@ -330,7 +332,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "loss": [StrOptions({n for n, row in LOSSES.items() if row.link in _LINKS})],
         "huber_delta": [Interval(Real, 0, None, closed="neither")],
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
-        "tweedie_power": [Interval(Real, 1, 2, closed="neither")],
+        "tweedie_power": [Interval(Real, 1, 2, closed="both")],
         "nll_beta": [Interval(Real, 0, 1, closed="both")],
     }
 
@@ -525,19 +527,23 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         )
 
     def _check_sign(self, y, dtype):
-        if self.loss in _NOT_NEGATIVE and np.any(y < 0):
+        loss = self._core_loss()
+        if loss in _NOT_NEGATIVE and np.any(y < 0):
             raise ValueError(
                 f"loss='{self.loss}' needs targets y >= 0, got negative ones."
             )
-        if self.loss == "gamma" and np.any(y.astype(dtype, copy=False) <= 0):
+        if loss == "gamma" and np.any(y.astype(dtype, copy=False) <= 0):
             raise ValueError(
-                "loss='gamma' needs targets y > 0, got others: loss='tweedie' allows"
-                " zeros."
+                f"loss='{self.loss}' needs targets y > 0 here, got others:"
+                " loss='tweedie' with tweedie_power < 2 allows zeros."
             )
 
     def _core_loss(self):
-        several = self.loss == "quantile" and np.size(self.quantile) > 1
-        return "quantiles" if several else self.loss
+        if self.loss == "quantile" and np.size(self.quantile) > 1:
+            return "quantiles"
+        if self.loss == "tweedie":  # whose formula has poles at both ends
+            return {1: "poisson", 2: "gamma"}.get(self.tweedie_power, "tweedie")
+        return self.loss
 
     def _score(self, Y, y_pred, sample_weight):
         if self.loss != "quantile":

@@ -126,6 +126,11 @@ class Settings:
 
     def _check_combinations(self):
         """Refuse what makes no sense together."""
+        if self.solver == "schedule_free" and self.ema_decay is not None:
+            raise ValueError(
+                "solver='schedule_free' predicts by an average of the weights already:"
+                " choose ema_decay=None, or another solver."
+            )
         if self.solver != "lbfgs":
             return
         if np.any(self.dropout) or self.input_dropout:

@@ -132,6 +132,18 @@ def test_deviance_is_that_of_the_metric(loss, power):
     assert model.predict(X).sum() == pytest.approx(y.sum(), rel=0.1)
 
 
+@pytest.mark.parametrize(("power", "loss"), [(1, "poisson"), (2.0, "gamma")])
+def test_tweedie_ends_in_poisson_and_gamma(power, loss):
+    X, y = make_problem("poisson")
+    tweedie = regressor("tweedie", tweedie_power=power).fit(X, y + 0.5)
+    same = regressor(loss).fit(X, y + 0.5)
+    assert tweedie.loss_curve_ == same.loss_curve_
+    np.testing.assert_array_equal(tweedie.predict(X), same.predict(X))
+    if power == 2:
+        with pytest.raises(ValueError, match=r"'tweedie' needs targets y > 0 here"):
+            tweedie.fit(X, y)
+
+
 def test_quantiles_cover_their_share_and_never_cross():
     X, y = noisy()
     quantiles = [0.1, 0.25, 0.5, 0.9]
@@ -260,8 +272,8 @@ def test_targets_out_of_range(loss, targets, method):
         ({"quantile": 1.0}, "'quantile' parameter"),
         ({"quantile": "median"}, "'quantile' parameter"),
         ({"huber_delta": 0}, "'huber_delta' parameter"),
-        ({"tweedie_power": 1}, "'tweedie_power' parameter"),
-        ({"tweedie_power": 2}, "'tweedie_power' parameter"),
+        ({"tweedie_power": 0.9}, "'tweedie_power' parameter"),
+        ({"tweedie_power": 2.1}, "'tweedie_power' parameter"),
         ({"nll_beta": 1.1}, "'nll_beta' parameter"),
         ({"loss": "quantiles"}, "'loss' parameter"),
     ],

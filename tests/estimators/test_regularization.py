@@ -106,6 +106,11 @@ def test_clipping_keeps_sgd_from_diverging():
     assert np.isfinite(model.fit(X * 1e3, y).loss_)
 
 
+def test_an_average_of_an_average_is_refused():
+    with pytest.raises(ValueError, match="an average of the weights already"):
+        classifier(solver="schedule_free", ema_decay=0.9).fit(*classes())
+
+
 @pytest.mark.parametrize("normalization", [None, "batch"])
 def test_average_of_the_weights(normalization):
     """And of running statistics, which begin at the mean 0 and the variance 1."""

@@ -119,7 +119,8 @@ def test_other_settings_compile_nothing(solver):
     X, y = make_problem("regression")
     settings = {"solver": solver, "batch_size": 16, "loss": "huber", "dropout": 0.1}
     settings |= {"normalization": "batch", "l1_ratio": 0.1, "weight_decay": 0.1}
-    settings |= {"max_norm": 1.0, "clip_norm": 1.0, "ema_decay": 0.9}
+    averages = {} if solver == "schedule_free" else {"ema_decay": 0.9}
+    settings |= {"max_norm": 1.0, "clip_norm": 1.0, **averages}
     make_estimator("regression", **settings).fit(X, y).predict(X)
     settings |= {"beta_1": 0.5, "beta_2": 0.6, "epsilon": 1e-3, "rho": 0.5}
     settings |= {"momentum": 0.1, "nesterovs_momentum": False, "alpha": 0.1}
@@ -127,7 +128,11 @@ def test_other_settings_compile_nothing(solver):
     settings |= {"batch_size": 7, "hidden_layer_sizes": (5, 6), "huber_delta": 2}
     settings |= {"dropout": [0.2, 0.5], "norm_momentum": 1, "norm_epsilon": 1}
     settings |= {"l1_ratio": 1, "weight_decay": 1, "max_norm": 2, "clip_norm": None}
-    settings |= {"clip_value": 1, "ema_decay": 0.5, "weight_init": "zeros"}
+    settings |= {
+        "clip_value": 1,
+        "weight_init": "zeros",
+        **dict.fromkeys(averages, 0.5),
+    }
     before = n_specialisations()
     with event.install_recorder("numba:compile") as recorder:
         make_estimator("regression", **settings).fit(X, y).predict(X)
