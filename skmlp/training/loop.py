@@ -118,12 +118,13 @@ class Epochs:
         first, n_total = 0, n_blocks(rows.size, self.batch_size, self.block_size)
         while first < n_total and isfinite(state.loss[0]):
             last = min(first + self.blocks_per_run, n_total)
-            started = perf_counter()
             with turn(self.largest_product):
+                started = perf_counter()
                 run_blocks(
                     self.network, state, self.workspace, self.data, recipe, first, last
                 )
-            self._adjust_run(last - first, perf_counter() - started)
+                seconds = perf_counter() - started
+            self._adjust_run(last - first, seconds)
             first = last
         return float(state.loss[0]) / rows.size
 
