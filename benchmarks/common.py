@@ -20,11 +20,12 @@ from threadpoolctl import threadpool_info
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "joblib", "torch", "jax")
 
 
-def make_parser(description, *, dtype="float64", repeats):
-    """The options of all scripts."""
+def make_parser(description, *, dtype="float64", repeats=None):
+    """The options of all scripts, and of those that repeat what they time."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--dtype", choices=("float32", "float64"), default=dtype)
-    parser.add_argument("--repeats", type=int, default=repeats)
+    if repeats:
+        parser.add_argument("--repeats", type=int, default=repeats)
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
     return parser
 
