@@ -133,6 +133,12 @@ ADDITIONS = {
         kind="regression",
         scores=("RMSE", "MAE", "likelihood"),
     ),
+    "early stopping, scoring=loss: gaussian_nll": Addition(
+        {**STOPPING, "loss": "gaussian_nll", "scoring": "loss"},
+        STOPPING,
+        kind="regression",
+        scores=("RMSE", "MAE", "likelihood"),
+    ),
     "loss=quantile, 0.9": _loss("quantile", "pinball 0.9", quantile=0.9),
     "loss=quantile, 0.1, 0.5, 0.9": _loss(
         "quantile", "pinball 0.1, 0.5, 0.9", quantile=_QUANTILES
