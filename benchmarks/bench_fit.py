@@ -23,12 +23,13 @@ from skmlp.training.loop import Epochs
 
 
 @numba.njit
-def products_of_an_epoch(network, params, gradient, workspace, n_rows, block_size):
-    """What BLAS does in one epoch, in the same order, on the same memory."""
+def run_products(network, params, gradient, workspace, n_rows, block_size, n_epochs):
+    """What BLAS does in some epochs, in the same order, on the same memory."""
     layout = network.layout
     last = layout.table.shape[0] - 1
-    for start in range(0, n_rows, block_size):
-        n = min(block_size, n_rows - start)
+    n_blocks = -(-n_rows // block_size)
+    for block in range(n_epochs * n_blocks):
+        n = min(block_size, n_rows - block % n_blocks * block_size)
         for i in range(1, last + 1):
             Z, A = units(layout, workspace, n, i), units(layout, workspace, n, i - 1)
             product(Z, A, weights(params, layout, i))
@@ -63,15 +64,15 @@ def products_only(X, y, work):
     epochs.workspace.memory[:n_inputs] = np.resize(X, n_inputs)
 
     def run(n_epochs=work.epochs):
-        for _ in range(n_epochs):
-            products_of_an_epoch(
-                epochs.network,
-                params,
-                epochs.gradient,
-                epochs.workspace,
-                len(X),
-                epochs.block_size,
-            )
+        run_products(
+            epochs.network,
+            params,
+            epochs.gradient,
+            epochs.workspace,
+            len(X),
+            epochs.block_size,
+            n_epochs,
+        )
 
     run(1)
     return run

@@ -2,12 +2,13 @@
 
 import sys
 import warnings
+from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 
 import numba
 import numpy as np
-from bench_fit import products_of_an_epoch
+from bench_fit import run_products
 from common import format_seconds, interleaved, machine, table
 from peers import initial_weights
 from sklearn.exceptions import ConvergenceWarning
@@ -17,7 +18,7 @@ import skmlp
 from skmlp.core.activations import activation_addresses
 from skmlp.core.architecture import make_architecture
 from skmlp.core.inputs import gather
-from skmlp.core.intrinsics import call, vector_view
+from skmlp.core.intrinsics import call, matrix_view, vector_view
 from skmlp.core.layout import bias, bias_views, weight_views
 from skmlp.core.losses import weigh
 from skmlp.core.network import delta_memory, products, targets, units, weight_matrix
@@ -29,21 +30,24 @@ HYPER = np.array([0.9, 0.999, 1e-8])
 
 
 @numba.njit
-def gather_epoch(network, workspace, data, rows, block_size):
+def run_gather(network, workspace, data, rows, block_size, n_epochs):
     """Copy the rows of each block, in random order, and their targets."""
-    layout = network.layout
-    for start in range(0, rows.size, block_size):
-        block = rows[start : start + block_size]
-        gather(units(layout, workspace, block.size, 0), data.X, block)
-        gather(targets(layout, workspace, (block.size, data.Y.shape[1])), data.Y, block)
+    layout, n_targets = network.layout, data.Y.shape[1]
+    for _ in range(n_epochs):
+        for start in range(0, rows.size, block_size):
+            block = vector_view(rows, start, (min(block_size, rows.size - start),))
+            gather(units(layout, workspace, block.size, 0), data.X, block)
+            gather(targets(layout, workspace, (block.size, n_targets)), data.Y, block)
 
 
 @numba.njit
-def activate_epoch(network, addresses, params, gradient, workspace, n_rows, block_size):
+def run_activations(
+    network, addresses, params, gradient, workspace, n_rows, block_size, n_epochs
+):
     """Bias, activation and slope of all layers."""
-    layout = network.layout
-    for start in range(0, n_rows, block_size):
-        n = min(block_size, n_rows - start)
+    layout, n_blocks = network.layout, -(-n_rows // block_size)
+    for block in range(n_epochs * n_blocks):
+        n = min(block_size, n_rows - block % n_blocks * block_size)
         for i in range(1, layout.table.shape[0]):
             A, Z = units(layout, workspace, n, i), products(layout, workspace, n, i)
             call(addresses[i, 0], (A, Z, bias(params, layout, i)))
@@ -52,23 +56,23 @@ def activate_epoch(network, addresses, params, gradient, workspace, n_rows, bloc
 
 
 @numba.njit
-def loss_epoch(network, workspace, n_rows, n_targets, block_size):
+def run_loss(network, workspace, n_rows, n_targets, block_size, n_epochs):
     """Loss, link and their derivative."""
-    layout = network.layout
-    for start in range(0, n_rows, block_size):
-        n = min(block_size, n_rows - start)
+    layout, n_blocks = network.layout, -(-n_rows // block_size)
+    for block in range(n_epochs * n_blocks):
+        n = min(block_size, n_rows - block % n_blocks * block_size)
         Z = units(layout, workspace, n, layout.table.shape[0] - 1)
-        losses = workspace.losses[: Z.size].reshape(Z.shape)
+        losses = matrix_view(workspace.losses, 0, Z.shape)
         Y = targets(layout, workspace, (n, n_targets))
         call(network.head, (Z, Y, losses, network.head_hyper))
         weigh(Z, losses, weight_matrix(layout, workspace, n))
 
 
 @numba.njit
-def step_epoch(step, layout, params, gradient, moments, n_steps, hyper):
-    """The optimizer."""
+def run_optimizer(step, layout, params, gradient, moments, n_steps, hyper, n_epochs):
+    """The steps."""
     trained = vector_view(params, 0, (layout.n_params,))
-    for _ in range(n_steps):
+    for _ in range(n_epochs * n_steps):
         update(step, trained, gradient, moments, layout.n_weights, 1e-7, 1e-6, hyper)
 
 
@@ -101,7 +105,7 @@ def make_epochs(X, y, work):
 
 
 def parts(X, y, work):
-    """Name -> function that runs this part of one epoch."""
+    """Name -> function that runs this part of all epochs."""
     architecture, epochs = make_epochs(X, y, work)
     network, workspace, params = epochs.network, epochs.workspace, epochs.params
     layout, data = architecture.layout(), epochs.data
@@ -114,7 +118,7 @@ def parts(X, y, work):
     gradient, scratch = epochs.gradient, np.zeros_like(epochs.gradient)
     work_of = {
         "products": (
-            products_of_an_epoch,
+            run_products,
             network,
             params,
             scratch,
@@ -123,7 +127,7 @@ def parts(X, y, work):
             size,
         ),
         "optimizer": (
-            step_epoch,
+            run_optimizer,
             step_address("adam", dtype),
             layout,
             params,
@@ -133,7 +137,7 @@ def parts(X, y, work):
             HYPER,
         ),
         "activations": (
-            activate_epoch,
+            run_activations,
             network,
             addresses,
             params,
@@ -142,20 +146,18 @@ def parts(X, y, work):
             n,
             size,
         ),
-        "loss": (loss_epoch, network, workspace, n, data.Y.shape[1], size),
-        "gather": (gather_epoch, network, workspace, data, rows, size),
+        "loss": (run_loss, network, workspace, n, data.Y.shape[1], size),
+        "gather": (run_gather, network, workspace, data, rows, size),
     }
-    runs = {
-        name: lambda function=function, arguments=arguments: function(*arguments)
-        for name, (function, *arguments) in work_of.items()
-    }
-    for run in runs.values():
-        run()
+    runs = {}
+    for name, (function, *arguments) in work_of.items():
+        function(*arguments, 1)  # compile
+        runs[name] = partial(function, *arguments, work.epochs)
     return runs
 
 
 def torch_products(work):
-    """The same products of an epoch through PyTorch's BLAS, by number of threads."""
+    """The same products through PyTorch's BLAS, by number of threads."""
     import torch
 
     dtype = getattr(torch, work.dtype)
@@ -171,7 +173,7 @@ def torch_products(work):
     def run(n_threads):
         before = torch.get_num_threads()
         torch.set_num_threads(n_threads)
-        for _ in range(-(-work.n_rows // work.batch_size)):
+        for _ in range(work.epochs * -(-work.n_rows // work.batch_size)):
             for A, W, Z, *_ in layers:
                 torch.mm(A, W, out=Z)
             for i, (A, W, Z, dA, dW, _) in reversed(list(enumerate(layers))):
@@ -198,7 +200,7 @@ def measure(name, work, options):
     if find_spec("torch") is not None:
         runs |= torch_products(work)
     medians, _ = interleaved(runs, options.repeats)
-    medians["fit"] /= work.epochs
+    medians = {name: value / work.epochs for name, value in medians.items()}
     whole = medians["fit"]
     row = [name, format_seconds(whole)]
     row += [f"{medians[part] / whole:.0%}" for part in names[1:]]
