@@ -273,10 +273,11 @@ def normalize_back(network, params, gradient, workspace, dZ, i):
 @jit
 def gather_input(network, workspace, data, rows, key, first):
     """A_0, a copy of X[rows] with its dropout; without rows if they are sparse."""
-    A = units(network.layout, workspace, n_dense_rows(data, rows), 0)
+    layer = np.int64(0)  # a literal would be a type of its own, and compiled anew
+    A = units(network.layout, workspace, n_dense_rows(data, rows), layer)
     if not is_sparse(data):
         gather(A, data.X, rows)
-        drop(network, A, 0, key, first)
+        drop(network, A, layer, key, first)
     return A
 
 
@@ -327,7 +328,7 @@ def backward(network, params, gradient, workspace, data, rows, key, first):
     layout, n_rows = network.layout, rows.size
     last = layout.table.shape[0] - 1
     loss = loss_backward(network, workspace, data, rows)
-    dA, half = units(layout, workspace, n_rows, last), 0
+    dA, half = units(layout, workspace, n_rows, last), np.int64(0)
     for i in range(last, 0, -1):
         db, dW = bias(gradient, layout, i), weights(gradient, layout, i)
         db[:] = 0

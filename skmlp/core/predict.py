@@ -1,5 +1,7 @@
 """The entry kernel of inference: forward in blocks of rows that stay in cache."""
 
+import numpy as np
+
 from skmlp.core.inputs import n_dense_rows
 from skmlp.core.intrinsics import borrowed_matrix, call, vector_view
 from skmlp.core.jit import jit
@@ -19,12 +21,12 @@ def predict_blocks(network, params, workspace, data, rows, out, block_size, laye
 
     Those of the last layer are link(raw prediction).
     """
-    layout = network.layout
+    layout, no_key = network.layout, np.int64(0)  # a literal is a type of its own
     for start in range(0, rows.size, block_size):
         n_rows = min(block_size, rows.size - start)
         block = vector_view(rows, start, (n_rows,))
         A = consecutive_rows(data, block)
-        Z = forward(network, params, workspace, A, data, block, 0, 0)
+        Z = forward(network, params, workspace, A, data, block, no_key, no_key)
         if layer == layout.table.shape[0] - 1:
             call(network.head, (Z,))
         else:
