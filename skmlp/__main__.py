@@ -11,6 +11,7 @@ from skmlp.core.activations import ACTIVATIONS, activation_addresses
 from skmlp.core.architecture import make_architecture
 from skmlp.core.cache import candidate_folders, enabled
 from skmlp.core.dropout import dropout_addresses
+from skmlp.core.inputs import csr_addresses
 from skmlp.core.jit import DISABLED, ENTRY_KERNELS
 from skmlp.core.losses import LINKS, LOSSES, link_address, loss_address
 from skmlp.core.normalization import NORMALIZATIONS, normalization_addresses
@@ -38,6 +39,7 @@ def warm_up(dtype):
         for training in True, False:
             normalization_addresses(normalization, dtype, training=training)
     dropout_addresses(dtype)
+    csr_addresses(dtype)
     for optimizer in "sgd", "schedule_free":
         make_regularization(
             dtype, optimizer, weight_decay=0.1, max_norm=1.0, ema_decay=0.9

@@ -235,7 +235,9 @@ def run_epoch(
         0,
         n_steps_before,
     )
-    network = training_network(architecture, problem.loss, params.dtype, naive.HYPER)
+    network = training_network(
+        architecture, problem.loss, params.dtype, naive.HYPER, sparse=problem.sparse
+    )
     n_total = n_blocks(len(order), batch_size, block_size)
     edges = [0, *sorted(min(cut, n_total) for cut in cuts), n_total]
     for first, last in itertools.pairwise(edges):

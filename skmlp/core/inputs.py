@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import flat
+from skmlp.core.intrinsics import addresses, flat
 from skmlp.core.jit import jit
 
 
@@ -84,23 +84,29 @@ def gather(A, X, rows):
             A[i, j] = X[row, j]
 
 
-@jit
-def csr_product(Z, W, data, rows):
+@jit(entry=True)
+def csr_product(Z, W, values, indices, indptr, rows):
     """Z <- X[rows] W."""
     Z[:] = 0
     for i in range(rows.size):
-        for at in range(data.indptr[rows[i]], data.indptr[rows[i] + 1]):
-            value, feature = data.values[at], data.indices[at]
+        for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            value, feature = values[at], indices[at]
             for j in range(W.shape[1]):
                 Z[i, j] += value * W[feature, j]
 
 
-@jit
-def csr_gradient(dW, delta, data, rows):
+@jit(entry=True)
+def csr_gradient(dW, delta, values, indices, indptr, rows):
     """dW <- X[rows].T delta."""
     dW[:] = 0
     for i in range(rows.size):
-        for at in range(data.indptr[rows[i]], data.indptr[rows[i] + 1]):
-            value, feature = data.values[at], data.indices[at]
+        for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            value, feature = values[at], indices[at]
             for j in range(dW.shape[1]):
                 dW[feature, j] += value * delta[i, j]
+
+
+def csr_addresses(dtype):
+    """Addresses of the product and of its gradient."""
+    kinds = "matrix", "matrix", "values", "indices", "places", "places"
+    return addresses((csr_product, csr_gradient), dtype, kinds)

@@ -146,7 +146,9 @@ def addresses(kernels, dtype, arguments):
     arguments : tuple of str
         "matrix" and "vector" for writable arrays of the working type, "losses" for a
         writable matrix and "hyper" for a writable vector of float64, "table" for a
-        writable matrix of int64, "scalar" for a float64, "index" for an integer.
+        writable matrix of int64, "scalar" for a float64, "index" for an integer;
+        "values", "indices" and "places" for read-only vectors of the working type, of
+        int32 and of int64.
 
     Returns
     -------
@@ -162,6 +164,9 @@ def addresses(kernels, dtype, arguments):
         "hyper": types.Array(types.float64, 1, "C"),
         "losses": types.Array(types.float64, 2, "C"),
         "table": types.Array(types.int64, 2, "C"),
+        "values": types.Array(real, 1, "C", readonly=True),
+        "indices": types.Array(types.int32, 1, "C", readonly=True),
+        "places": types.Array(types.int64, 1, "C", readonly=True),
         "scalar": types.float64,
         "index": types.intp,
     }

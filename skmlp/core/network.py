@@ -18,8 +18,7 @@ import numpy as np
 from skmlp.core.activations import ACTIVATIONS, activation_addresses
 from skmlp.core.dropout import combine, dropout_addresses
 from skmlp.core.inputs import (
-    csr_gradient,
-    csr_product,
+    csr_addresses,
     gather,
     is_sparse,
     n_dense_rows,
@@ -33,6 +32,7 @@ from skmlp.core.normalization import normalization_addresses
 
 # Columns of `Network.kernels`.
 _ACTIVATE, _ACTIVATE_BACK, _NORMALIZE, _NORMALIZE_BACK, _DROP, _DROP_BACK = range(6)
+_CSR_PRODUCT, _CSR_GRADIENT = 6, 7
 # Columns of `Workspace.starts`, for each layer, and in its last row.
 _UNITS, _PRODUCTS, _NORMALIZED, _STATISTICS = range(4)
 _DELTAS, _TARGETS, _WEIGHT = 0, 2, 3
@@ -44,9 +44,9 @@ class Network(NamedTuple):
     Attributes
     ----------
     layout : Layout
-    kernels : ndarray of shape (n_layers, 6), int64
+    kernels : ndarray of shape (n_layers, 8), int64
         Addresses of what each layer, the input first, does: activation, normalisation,
-        dropout, forward and backward. Zero: nothing.
+        dropout, products with sparse rows, forward and backward. Zero: nothing.
     dropouts : ndarray of shape (n_layers,), float64
         Rates.
     norm_momentum, norm_epsilon : float
@@ -66,21 +66,23 @@ class Network(NamedTuple):
     head_hyper: np.ndarray
 
 
-def training_network(architecture, loss, dtype, hyper=None):
+def training_network(architecture, loss, dtype, hyper=None, *, sparse):
     """A network that ends in a loss, whose parameters ``hyper`` holds by name."""
     head = loss_address(loss, dtype), loss_hyper(loss, hyper or {})
-    return _network(architecture, dtype, *head, training=True)
+    return _network(architecture, dtype, *head, sparse=sparse, training=True)
 
 
 @lru_cache(maxsize=256)
-def prediction_network(architecture, link, dtype):
+def prediction_network(architecture, link, dtype, *, sparse):
     """A network that ends in a link; shared between calls."""
     head = link_address(link, dtype), np.empty(0)
-    return _network(architecture, dtype, *head, training=False)
+    return _network(architecture, dtype, *head, sparse=sparse, training=False)
 
 
-def _network(architecture, dtype, head, head_hyper, *, training):
-    kernels = np.zeros((len(architecture.sizes), 6), object if DISABLED else np.int64)
+def _network(architecture, dtype, head, head_hyper, *, sparse, training):
+    kernels = np.zeros((len(architecture.sizes), 8), object if DISABLED else np.int64)
+    if sparse:
+        kernels[1, [_CSR_PRODUCT, _CSR_GRADIENT]] = csr_addresses(dtype)
     for i, activation in enumerate((*architecture.activations, "identity"), start=1):
         addresses = activation_addresses(activation, dtype)
         kernels[i, [_ACTIVATE, _ACTIVATE_BACK]] = addresses
@@ -287,8 +289,9 @@ def forward(network, params, workspace, A, data, rows, key, first):
     layout, n_rows = network.layout, rows.size
     for i in range(1, layout.table.shape[0]):
         Z, W = products(layout, workspace, n_rows, i), weights(params, layout, i)
-        if i == 1 and is_sparse(data):
-            csr_product(Z, W, data, rows)
+        if network.kernels[i, _CSR_PRODUCT] != 0:
+            arguments = (Z, W, data.values, data.indices, data.indptr, rows)
+            call(network.kernels[i, _CSR_PRODUCT], arguments)
         else:
             product(Z, A, W)
         normalize(network, params, workspace, Z, i)
@@ -341,8 +344,9 @@ def backward(network, params, gradient, workspace, data, rows, key, first):
             dZ, half = delta_memory(layout, workspace, half, Z.shape), 1 - half
         call(network.kernels[i, _ACTIVATE_BACK], (dZ, db, dA, A, Z))
         normalize_back(network, params, gradient, workspace, dZ, i)
-        if i == 1 and is_sparse(data):
-            csr_gradient(dW, dZ, data, rows)
+        if network.kernels[i, _CSR_GRADIENT] != 0:
+            arguments = (dW, dZ, data.values, data.indices, data.indptr, rows)
+            call(network.kernels[i, _CSR_GRADIENT], arguments)
         else:
             A = units(layout, workspace, n_rows, i - 1)
             product(dW, A.T, dZ)

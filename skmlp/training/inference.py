@@ -31,7 +31,7 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     layout = architecture.layout()
     n_rows = data.n_rows
     block_size = prediction_block_size(architecture, data, n_rows)
-    network = prediction_network(architecture, link, params.dtype)
+    network = prediction_network(architecture, link, params.dtype, sparse=data.sparse)
     workspace = make_workspace(
         architecture, block_size, params.dtype, sparse=data.sparse, training=False
     )

@@ -69,7 +69,9 @@ class Epochs:
         block_size = training_block_size(architecture, data, batch_size)
         block_flops = flops_per_row(layout, data) * block_size
         block_flops += _UPDATE_FLOPS * layout.n_params
-        self.network = training_network(architecture, loss, dtype, loss_hyper)
+        self.network = training_network(
+            architecture, loss, dtype, loss_hyper, sparse=data.sparse
+        )
         self.params = params
         self.gradient = np.empty(layout.n_params, dtype)
         self.data = data

@@ -19,7 +19,7 @@ def predict(problem, link, rows, block_size):
     workspace.memory[:] = np.nan
     out = np.full((len(rows), problem.Y.shape[1]), np.nan, dtype)
     predict_blocks(
-        prediction_network(problem.architecture, link, dtype),
+        prediction_network(problem.architecture, link, dtype, sparse=problem.sparse),
         problem.params,
         workspace,
         problem.data,
