@@ -43,14 +43,19 @@ def run_products(network, params, gradient, workspace, n_rows, block_size, n_epo
                 delta = below
 
 
-def products_only(X, y, work):
-    """Function that runs the matrix products of all epochs and nothing else."""
-    architecture = make_architecture(work.sizes, work.activation)
-    layout = architecture.layout()
+def flat_weights(layout, work):
+    """The competitors' initial weights as a flat vector."""
     params = np.empty(layout.n_params, work.dtype)
     views = zip(weight_views(params, layout), bias_views(params, layout))
     for (W, b), (W_init, b_init) in zip(views, initial_weights(work.sizes, work.dtype)):
         W[:], b[:] = W_init, b_init
+    return params
+
+
+def products_only(X, y, work):
+    """Function that runs the matrix products of all epochs and nothing else."""
+    architecture = make_architecture(work.sizes, work.activation)
+    params = flat_weights(architecture.layout(), work)
     epochs = Epochs(
         architecture,
         params,

@@ -8,9 +8,8 @@ from itertools import pairwise
 
 import numba
 import numpy as np
-from bench_fit import run_products
+from bench_fit import flat_weights, run_products
 from common import format_seconds, interleaved, machine, table
-from peers import initial_weights
 from sklearn.exceptions import ConvergenceWarning
 from workloads import DEFAULT, chosen, estimator_fit, make_rows, make_work_parser
 
@@ -19,7 +18,7 @@ from skmlp.core.activations import activation_addresses
 from skmlp.core.architecture import make_architecture
 from skmlp.core.inputs import gather
 from skmlp.core.intrinsics import call, matrix_view, vector_view
-from skmlp.core.layout import bias, bias_views, weight_views
+from skmlp.core.layout import bias
 from skmlp.core.losses import weigh
 from skmlp.core.network import delta_memory, products, targets, units, weight_matrix
 from skmlp.core.optimizers import step_address, update
@@ -79,11 +78,7 @@ def run_optimizer(step, layout, params, gradient, moments, n_steps, hyper, n_epo
 def make_epochs(X, y, work):
     """An `Epochs` with numbers in all of its arrays."""
     architecture = make_architecture(work.sizes, work.activation)
-    layout = architecture.layout()
-    params = np.empty(layout.n_params, work.dtype)
-    views = zip(weight_views(params, layout), bias_views(params, layout))
-    for (W, b), (W_init, b_init) in zip(views, initial_weights(work.sizes, work.dtype)):
-        W[:], b[:] = W_init, b_init
+    params = flat_weights(architecture.layout(), work)
     loss = "squared_error"
     Y = y[:, None]
     if work.kind != "regression":
