@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
@@ -132,13 +133,18 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
             vars(self).update(before)
             raise
 
-    def _validate_fit(self, X, y, sample_weight, incremental, resume):
+    def _validate_all(self, X, y, sample_weight, encode, resume):
         """Checked X, targets of shape (n_samples, n_outputs), weights or None."""
         X, y = self._validate_rows(X, y, resume)
         weight = check_sample_weight(sample_weight, X)
-        Y = self._encode(y, X.dtype, incremental)
+        Y = encode(y, X.dtype)
         check_range(Y, X.dtype)
-        weight = self._weigh_classes(Y, weight)
+        return X, Y, self._weigh_classes(Y, weight)
+
+    def _validate_fit(self, X, y, sample_weight, incremental, resume):
+        """The same of the training rows, those of weight zero left out."""
+        encode = partial(self._encode, incremental=incremental)
+        X, Y, weight = self._validate_all(X, y, sample_weight, encode, resume)
         if resume:
             self._take_over_edits(X.dtype)
         if weight is not None and not weight.all():

@@ -9,7 +9,7 @@ from sklearn.base import is_regressor
 from sklearn.metrics import check_scoring
 
 from skmlp.core.inputs import Data
-from skmlp.estimators.gate import check_range, check_sample_weight, make_data
+from skmlp.estimators.gate import make_data
 from skmlp.training.inference import apply_link, mean_loss
 
 
@@ -60,11 +60,9 @@ class Validating:
     def _own_validation(self, X_val, y_val, sample_weight_val, dtype):
         """Users' validation rows, checked like those for training."""
         with _errors_that_name("X_val and y_val"):
-            X, y = self._validate_rows(X_val, y_val, resume=True)
-            weight = check_sample_weight(sample_weight_val, X)
-            Y = self._encode_known(y, X.dtype)
-            check_range(Y, X.dtype)
-            weight = self._weigh_classes(Y, weight)
+            X, Y, weight = self._validate_all(
+                X_val, y_val, sample_weight_val, self._encode_known, resume=True
+            )
         if X.shape[0] < 2 and is_regressor(self) and self.scoring is None:
             raise ValueError(
                 "R2 is not defined for a single validation row: pass two rows or more,"
