@@ -1,12 +1,15 @@
 """What an optimizer remembers between runs of steps."""
 
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 
 import numpy as np
 
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.training.schedules import SGD_ONLY, Clock, as_schedule, inverse_scaling
 from skmlp.training.stopping import Patience
+
+_AHEAD = 512  # steps whose corrections are computed at once
 
 
 class Optimizer:
@@ -84,14 +87,22 @@ class Optimizer:
             With and without the optimizer's corrections.
         """
         clock = Clock(self.n_epochs, n_steps, self.max_iter, self.n_plateaus)
-        base_rates = np.full(n_steps, self._rate) * self.schedule.factors(clock)
+        base_rates = np.empty(n_steps)
+        base_rates.fill(self._rate)
+        base_rates *= self.schedule.factors(clock)
+        rates = base_rates * self._corrections(n_steps)
         self.scheduled_rate = float(base_rates[-1])
-        t = self.n_steps + np.arange(1.0, n_steps + 1)
-        rates = base_rates * OPTIMIZERS[self.name].correction(t, self.hyper)
         self.learning_rate = float(rates[-1])
         self.n_steps += n_steps
         self.n_epochs += 1
         return rates, base_rates
+
+    def _corrections(self, n_steps):
+        """Of the next steps: a slice of those around them, which are many."""
+        own = self.hyper[: len(OPTIMIZERS[self.name].hyper)].tolist()
+        first = self.n_steps % _AHEAD
+        start, length = self.n_steps - first, _AHEAD + n_steps
+        return _corrections(self.name, tuple(own), start, length)[first:][:n_steps]
 
     def training(self, params):
         """A context, in which ``params`` are those whose gradient is taken."""
@@ -146,6 +157,13 @@ class Optimizer:
     def __setstate__(self, state):
         vars(self).update(state)
         self.moments, self.hyper = writable(self.moments), writable(self.hyper)
+
+
+@lru_cache(maxsize=16)
+def _corrections(name, hyper, n_before, n_steps):
+    """Factors of the rates of ``n_steps`` steps after ``n_before``."""
+    t = n_before + np.arange(1.0, n_steps + 1)
+    return np.ones(n_steps) * OPTIMIZERS[name].correction(t, np.array(hyper))
 
 
 def writable(array):

@@ -78,6 +78,20 @@ def test_rates_of_adam_are_those_of_scikit_learn(schedule):
     assert ours.slow_down() is not None
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_rates_do_not_depend_on_epochs(name):
+    """Corrections are computed ahead, which must not change a bit of them."""
+    optimizer, lengths = make(name), [1, 3, 500, 7, 1, 600, 2000, 4]
+    rates = np.concatenate([optimizer.rates(n_steps)[0] for n_steps in lengths])
+    t = np.arange(1.0, sum(lengths) + 1)
+    corrections = OPTIMIZERS[name].correction(t, optimizer.hyper)
+    np.testing.assert_array_equal(rates, np.full(t.size, 0.1) * corrections)
+    optimizer.configure(**{**SETTINGS, "beta_1": 0.5})
+    t = t[-1] + np.arange(1.0, 4.0)
+    corrections = OPTIMIZERS[name].correction(t, optimizer.hyper)
+    np.testing.assert_array_equal(optimizer.rates(3)[0], np.full(3, 0.1) * corrections)
+
+
 def test_a_changed_initial_rate_rescales():
     optimizer = make(learning_rate="adaptive")
     optimizer.slow_down()
