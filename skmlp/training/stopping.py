@@ -1,7 +1,5 @@
 """When to stop, and which weights to keep."""
 
-from math import isfinite
-
 import numpy as np
 
 
@@ -54,8 +52,5 @@ class Checkpoint:
 
 
 def all_finite(params):
-    """Whether no parameter is NaN or infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        # A sum settles nearly every case; where it overflows, look closer. (Not a
-        # product: that would wake the threads of NumPy's BLAS, beside SciPy's.)
-        return isfinite(params.sum()) or bool(np.isfinite(params).all())
+    """Whether no parameter is NaN or infinite; counting is faster than ``all``."""
+    return bool(np.count_nonzero(np.isfinite(params)) == params.size)
