@@ -154,7 +154,9 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
 
     def _validate_rows(self, X, y, resume):
         fitted = resume and hasattr(self, "_params")
-        if fitted and self._is_settled(X) and is_settled_target(y, len(X)):
+        dtypes = (self._params.dtype,) if fitted else self._accepted_dtypes()
+        settled = is_settled(X, dtypes) and is_settled_target(y, len(X))
+        if settled and fitted and self._has_features_of(X):
             return X, y
         check_sparse_structure(X)
         check_sparse_structure(y)
@@ -165,9 +167,10 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
             accept_sparse="csr",
             multi_output=True,
             y_numeric=is_regressor(self),
-            dtype=self._params.dtype if fitted else self._accepted_dtypes(),
+            dtype=dtypes,
             order="C",
             reset=not resume,
+            skip_check_array=settled,
         )
         check_sparse_structure(X)
         if isinstance(y, np.ndarray) and y.shape[1:] == (1,):
@@ -218,7 +221,8 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
                 weight_init=self.weight_init,
                 activation=name,
             )
-        start_normalization(params, layout)
+        if any(architecture.normalizations):
+            start_normalization(params, layout)
         self._set_parameters(params, architecture)
         for name in _RESUMED:
             vars(self).pop(name, None)
@@ -302,10 +306,11 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
 
     def _rows_to_predict(self, X):
         """Users' X, validated and packed."""
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # raises, after a while
         self._take_over_edits()
         dtype = self._params.dtype
-        if not self._is_settled(X):
+        if not (is_settled(X, (dtype,)) and self._has_features_of(X)):
             check_sparse_structure(X)
             X = validate_data(
                 self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
@@ -371,9 +376,9 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
             if curve is not None and len(curve) == n
         }
 
-    def _is_settled(self, X):
+    def _has_features_of(self, X):
         named = hasattr(self, "feature_names_in_")  # then a warning is due
-        return not named and is_settled(X, self._params.dtype, self.n_features_in_)
+        return not named and X.shape[1] == self.n_features_in_
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_params")

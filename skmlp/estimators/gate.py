@@ -5,6 +5,7 @@ contiguity, alignment, shapes, the range of sparse indices, finite values.  Data
 pass as read-only views and are copied only where they have to be.
 """
 
+from functools import lru_cache
 from math import isfinite
 
 import numpy as np
@@ -60,15 +61,14 @@ def _check_range(indices, stop, name):
         )
 
 
-def is_settled(X, dtype, n_features):
-    """Whether `validate_data` would return X as it is: an array of finite numbers of
-    the right dtype, order and width. It takes longer than a network takes for a row."""
+def is_settled(X, dtypes):
+    """Whether `check_array` would return X as it is: a matrix of finite numbers, of
+    the right dtype and order. It takes longer than a network takes for a row."""
     if not (
         type(X) is np.ndarray
-        and X.dtype == dtype
+        and X.dtype in dtypes
         and X.ndim == 2
-        and X.shape[1] == n_features
-        and X.shape[0] > 0
+        and X.size > 0
         and X.flags.c_contiguous
         and X.flags.aligned
     ):
@@ -144,25 +144,24 @@ def relative_weights(weight):
 
 def make_data(X, dtype, Y=None, weight=None):
     """Pack validated rows, dense or CSR, for the kernels."""
-    empty = np.empty(0, dtype)
-    Y = np.empty((0, 0), dtype) if Y is None else Y
-    if sparse.issparse(X):
-        return Data(
-            read_only(np.empty((0, X.shape[1]), dtype)),
-            _settled(X.data, dtype),
-            _settled(X.indices, np.int32),
-            _settled(X.indptr, np.int64),
-            _settled(Y, dtype),
-            _settled(empty if weight is None else weight, dtype),
-        )
+    Y = _empty(dtype, (0, 0)) if Y is None else _settled(Y, dtype)
+    weight = _empty(dtype) if weight is None else _settled(weight, dtype)
+    if not sparse.issparse(X):
+        no_entries = _empty(dtype), _empty(np.int32), _empty(np.int64)
+        return Data(_settled(X, dtype), *no_entries, Y, weight)
     return Data(
-        _settled(X, dtype),
-        read_only(empty),
-        read_only(np.empty(0, np.int32)),
-        read_only(np.empty(0, np.int64)),
-        _settled(Y, dtype),
-        _settled(empty if weight is None else weight, dtype),
+        _empty(dtype, (0, X.shape[1])),
+        _settled(X.data, dtype),
+        _settled(X.indices, np.int32),
+        _settled(X.indptr, np.int64),
+        Y,
+        weight,
     )
+
+
+@lru_cache(maxsize=256)
+def _empty(dtype, shape=(0,)):
+    return read_only(np.empty(shape, dtype))
 
 
 def _settled(array, dtype):

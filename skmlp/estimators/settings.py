@@ -1,6 +1,7 @@
 """The parameters: what is allowed, and the network that they describe."""
 
 import warnings
+from functools import cache
 from numbers import Integral, Real
 
 import numpy as np
@@ -79,6 +80,12 @@ class Settings:
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
     }
+
+    @classmethod
+    @cache
+    def _get_param_names(cls):
+        """scikit-learn inspects ``__init__`` each time, which takes long."""
+        return super()._get_param_names()
 
     def _store_parameters(self, arguments):
         """What each ``__init__`` does with its ``locals()``: keep them as they are."""
@@ -162,10 +169,9 @@ class Settings:
                 )
 
     def _accepted_dtypes(self):
-        """The one asked for; or those that X may have, the first for all others."""
-        return (
-            (np.float64, np.float32) if self.dtype == "auto" else np.dtype(self.dtype)
-        )
+        """Those that X may have; the first is for all others."""
+        auto = self.dtype == "auto"
+        return (np.float64, np.float32) if auto else (np.dtype(self.dtype),)
 
     def _check_learning_rate(self):
         """Refuse a schedule that fails, and name one that has no effect."""

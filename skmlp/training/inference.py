@@ -35,8 +35,9 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     workspace = make_workspace(
         architecture, block_size, params.dtype, sparse=data.sparse, training=False
     )
-    layer = len(layout.sizes) - 1 if layer is None else layer
-    out = np.empty((n_rows, int(layout.sizes[layer])), params.dtype)
+    sizes = architecture.sizes
+    layer = len(sizes) - 1 if layer is None else layer
+    out = np.empty((n_rows, sizes[layer]), params.dtype)
     multiplications = block_size * largest_product(architecture, data.sparse)
     per_run = max(int(_RUN_FLOPS / (2 * layout.n_weights)), block_size)
     for start in range(0, n_rows, per_run):

@@ -11,6 +11,7 @@ from problems import TASKS, is_classification, make_estimator, make_problem
 from scipy import sparse
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import LabelBinarizer
 
 import skmlp
 
@@ -271,6 +272,39 @@ def test_feature_names():
             estimator.predict(X[list("edcba")])
         texts.append(str(raised.value))
     assert texts[0] == texts[1]
+    run(ours, X.to_numpy()[:, :3], y)
+    assert not hasattr(ours, "feature_names_in_")
+    assert ours.n_features_in_ == 3
+
+
+_LABELS = np.random.RandomState(0).randint(-1, 3, 60)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        _LABELS,
+        _LABELS.astype(np.int8),
+        np.abs(_LABELS).astype(np.uint16),
+        _LABELS > 0,
+        (_LABELS > 0).astype(int),
+        np.zeros(60, int),
+        _LABELS.astype(float),
+        np.array(list("abcd"))[_LABELS],
+        np.array([[0, 1], [1, 1], [0, 0]] * 20),
+        np.arange(60),
+        np.arange(60) // 2,
+    ],
+)
+def test_label_binarizer(y):
+    X = np.zeros((60, 2))
+    ours, theirs = skmlp.MLPClassifier(max_iter=1), LabelBinarizer().fit(y)
+    run(ours, X, y)
+    found, expected = vars(ours._label_binarizer), vars(theirs)
+    assert found.keys() == expected.keys()
+    np.testing.assert_array_equal(found.pop("classes_"), expected["classes_"])
+    assert ours.classes_.dtype == expected.pop("classes_").dtype
+    assert found == expected
 
 
 @pytest.mark.parametrize(
