@@ -16,6 +16,7 @@ from sklearn.metrics import (
     mean_absolute_error,
     mean_pinball_loss,
     mean_squared_error,
+    r2_score,
 )
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -375,6 +376,21 @@ def test_bad_validation_rows_change_nothing(change, message, fitted):
         model.fit(*train, **change(val))
     assert vars(model).keys() == before.keys()
     assert all(vars(model)[name] is before[name] for name in before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("constant", [False, True])
+def test_r2_is_that_of_scikit_learn(dtype, weighted, constant):
+    rng = np.random.RandomState(0)
+    Y, noise = rng.normal(3, 2, (2, 50, 3)).astype(dtype)
+    if constant:
+        Y[:, 0] = 1
+    weight = rng.uniform(size=50) if weighted else None
+    for y_pred in Y + noise, Y, Y + noise * [0, 1, 0]:
+        predicted = y_pred.astype(dtype)
+        expected = r2_score(Y, predicted, sample_weight=weight)
+        assert MLPRegressor()._score(Y, predicted, weight) == pytest.approx(expected)
 
 
 def test_r2_needs_two_rows():
