@@ -1,7 +1,9 @@
 """What kernels take, built from plain arrays."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
 
 import naive
 import numpy as np
@@ -14,9 +16,11 @@ from skmlp.core.jit import DISABLED
 from skmlp.core.layout import bias_views, weight_views
 from skmlp.core.losses import LOSSES
 from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
-from skmlp.core.network import make_workspace, training_network
+from skmlp.core.network import training_network
 from skmlp.core.optimizers import OPTIMIZERS, step_address
 from skmlp.core.regularization import make_regularization
+from skmlp.core.team import ALONE, make_teams
+from skmlp.core.workspace import make_workspace
 from skmlp.training.loop import Epochs
 
 DTYPES = np.float32, np.float64
@@ -35,13 +39,14 @@ def random_targets(rng, loss, shape):
     return draw(size=shape).astype(np.float64)
 
 
+@cache
 def as_kernel(function):
     """A Python caller of a function that kernels call."""
     if DISABLED:
         return function
     import numba
 
-    return numba.njit(function)
+    return numba.njit(nogil=True)(function)
 
 
 def make_data(X, Y, weight=None, *, dtype=np.float64, as_csr=False):
@@ -189,9 +194,11 @@ def run_epoch(
     moments=None,
     batch_size=None,
     block_size=None,
+    chunk_size=None,
     cuts=(),
     average=None,
     n_steps_before=0,
+    n_threads=1,
 ):
     """Run the entry kernel over an epoch, cut into runs of blocks at ``cuts``.
 
@@ -201,12 +208,15 @@ def run_epoch(
     params, architecture = problem.params, problem.architecture
     batch_size = batch_size or len(order)
     block_size = block_size or batch_size
+    chunk_size = chunk_size or block_size
     workspace = make_workspace(
         architecture,
         block_size,
         params.dtype,
         sparse=problem.sparse,
         training=True,
+        chunk_size=chunk_size,
+        team_size=n_threads,
         accumulate=block_size < batch_size,
     )
     for name in set(workspace._fields) - {"starts"}:
@@ -229,6 +239,7 @@ def run_epoch(
         np.asarray(hyper, np.float64),
         batch_size,
         block_size,
+        chunk_size,
         float(problem.alpha),
         problem.mean_weight,
         make_regularization(params.dtype, optimizer, **problem.regularization),
@@ -236,19 +247,35 @@ def run_epoch(
         n_steps_before,
     )
     network = training_network(
-        architecture, problem.loss, params.dtype, naive.HYPER, sparse=problem.sparse
+        architecture,
+        problem.loss,
+        params.dtype,
+        naive.HYPER,
+        n_rows=block_size,
+        sparse=problem.sparse,
     )
     n_total = n_blocks(len(order), batch_size, block_size)
     edges = [0, *sorted(min(cut, n_total) for cut in cuts), n_total]
     for first, last in itertools.pairwise(edges):
-        run_blocks(network, state, workspace, problem.data, recipe, first, last)
+        fixed = network, state, workspace, problem.data, recipe
+        run_together(n_threads, partial(run_blocks, *fixed), first, last)
     return state.loss[0] / len(order), state.gradient
 
 
-def loss_and_gradient(problem, block_size=None):
+def run_together(n_threads, work, *arguments):
+    """Call ``work(team, *arguments)`` in so many threads, all at once."""
+    if n_threads == 1:
+        work(ALONE, *arguments)
+        return
+    teams, counter = make_teams(n_threads)
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(lambda team: work(team, *arguments), teams))
+    assert counter[0] > 0  # they met
+
+
+def loss_and_gradient(problem, **options):
     """Of all rows as one minibatch."""
-    order = np.arange(problem.n_rows)
-    return run_epoch(problem, order, block_size=block_size)
+    return run_epoch(problem, np.arange(problem.n_rows), **options)
 
 
 def epochs_of(problem, batch_size, optimizer="none"):

@@ -20,8 +20,9 @@ LIBRARIES = {
 }
 EXCEPTIONS = {
     "core/jit.py": {"numba", "scipy"},
-    "core/intrinsics.py": {"numba"},
-    "training/turns.py": {"sklearn"},
+    "core/intrinsics.py": {"numba", "llvmlite"},
+    "core/tiles.py": {"numba", "llvmlite"},
+    "training/threads.py": {"sklearn"},
 }
 
 

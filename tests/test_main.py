@@ -25,6 +25,9 @@ for activation, solver in [("tanh", "sgd"), ("relu", "adam")]:
     model.partial_fit(X, X[:, 0] > 0, classes=[False, True]).predict_proba(X)
 model.partial_fit(X, X[:, 1] > 0)
 MLPRegressor("poisson", n_iter_no_change=1, tol=9).fit(X, abs(X)).predict(X)
+X = np.random.default_rng(0).normal(size=(200, 60)).astype("float32")
+large = MLPRegressor(hidden_layer_sizes=(90, 80), max_iter=1, tol=0)
+large.fit(X, X[:, 0]).predict(X)  # its products are large
 print(len(listener.buffer))
 """
 

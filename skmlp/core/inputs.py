@@ -1,8 +1,8 @@
 """The input stage: the only part of a network that touches X.
 
-Dense minibatches are gathered row by row and go through BLAS.  Sparse rows never
-become dense: the first layer's product and its weight gradient walk over their
-non-zeros, each of which meets one row of weights.
+Dense minibatches are gathered row by row.  Sparse rows never become dense: the first
+layer's product and its weight gradient walk over their non-zeros, each of which meets
+one row of weights.
 """
 
 from typing import NamedTuple
@@ -11,6 +11,7 @@ import numpy as np
 
 from skmlp.core.intrinsics import addresses, flat
 from skmlp.core.jit import jit
+from skmlp.core.tiles import copy
 
 
 class Data(NamedTuple):
@@ -65,12 +66,6 @@ def n_dense_rows(data, rows):
 
 
 @jit
-def product(out, A, B):
-    """out <- A B."""
-    np.dot(A, B, out)
-
-
-@jit
 def gather(A, X, rows):
     """A <- X[rows]."""
     if X.shape[1] == 1:
@@ -78,10 +73,9 @@ def gather(A, X, rows):
         for i in range(rows.size):
             a[i] = x[rows[i]]
         return
+    n = X.shape[1]
     for i in range(rows.size):
-        row = rows[i]
-        for j in range(X.shape[1]):
-            A[i, j] = X[row, j]
+        copy(A, i * n, n, X, rows[i] * n, n, 1, n)
 
 
 @jit(entry=True)
@@ -96,17 +90,22 @@ def csr_product(Z, W, values, indices, indptr, rows):
 
 
 @jit(entry=True)
-def csr_gradient(dW, delta, values, indices, indptr, rows):
-    """dW <- X[rows].T delta."""
-    dW[:] = 0
+def csr_gradient(dW, delta, values, indices, indptr, rows, first, last, adds):
+    """dW <- X[rows].T delta, or dW += X[rows].T delta, in some of the columns."""
+    if not adds:
+        dW[:, first:last] = 0
     for i in range(rows.size):
         for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
             value, feature = values[at], indices[at]
-            for j in range(dW.shape[1]):
+            for j in range(first, last):
                 dW[feature, j] += value * delta[i, j]
 
 
 def csr_addresses(dtype):
     """Addresses of the product and of its gradient."""
     kinds = "matrix", "matrix", "values", "indices", "places", "places"
-    return addresses((csr_product, csr_gradient), dtype, kinds)
+    columns = "index", "index", "index"
+    return (
+        addresses((csr_product,), dtype, kinds)[0],
+        addresses((csr_gradient,), dtype, (*kinds, *columns))[0],
+    )

@@ -3,15 +3,21 @@
 With the JIT off (``NUMBA_DISABLE_JIT=1``) each has a plain Python form.
 """
 
+import sys
 from functools import cache
 
 import numba
 import numpy as np
+from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic, overload
 
 from skmlp.core.jit import DISABLED, STRICT_MATH, jit
+
+DISMISSED = 2**62
+_SPINS = 1000  # some tens of microseconds
+_GIVE_WAY = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 
 
 def by_dtype(single, double):
@@ -78,6 +84,33 @@ def _view(ndim, *, borrowed=False):
     return view
 
 
+@intrinsic
+def _borrowed(typing_context, arguments):
+    """A named tuple with its arrays as they are, but without reference counts.
+
+    Counting, which threads would have to do in turn, costs as much as the work itself
+    where networks are small. The caller of the entry kernel owns the arrays.
+    """
+
+    def generate(context, builder, signature, args):
+        from numba.np.arrayobj import make_array
+
+        def borrow(kind, value):
+            if isinstance(kind, types.BaseTuple):
+                for i, item in enumerate(kind):
+                    part = borrow(item, builder.extract_value(value, i))
+                    value = builder.insert_value(value, part, i)
+            elif isinstance(kind, types.Array):
+                array = make_array(kind)(context, builder, value)
+                array.meminfo = ir.Constant(array.meminfo.type, None)
+                value = array._getvalue()
+            return value
+
+        return borrow(arguments, args[0])
+
+    return arguments(arguments), generate
+
+
 def _caller(return_type):
     """An intrinsic that calls a compiled kernel by its address."""
 
@@ -103,7 +136,55 @@ def _caller(return_type):
     return call
 
 
+@intrinsic
+def _meet(typing_context, counter, size):
+    """Count this thread in, and wait for the last one of ``size`` to be counted.
+
+    ``counter`` is the address of an integer, which is returned. From `DISMISSED` on,
+    nobody waits.
+
+    It waits a while without giving up its core, since the others mostly come at once.
+    """
+
+    def generate(context, builder, signature, args):
+        integer = ir.IntType(64)
+        counter = builder.inttoptr(args[0], integer.as_pointer())
+        before = builder.atomic_rmw("add", counter, integer(1), "seq_cst")
+        rounds = builder.add(builder.udiv(before, args[1]), integer(1))
+        goal, end = builder.mul(rounds, args[1]), integer(DISMISSED)
+        goal = builder.select(builder.icmp_signed("<", goal, end), goal, end)
+        spins = cgutils.alloca_once_value(builder, integer(0))
+        look = builder.append_basic_block("look")
+        relax = builder.append_basic_block("relax")
+        done = builder.append_basic_block("done")
+        builder.branch(look)
+        builder.position_at_end(look)
+        arrived = builder.load_atomic(counter, "seq_cst", 8)
+        builder.cbranch(builder.icmp_signed("<", arrived, goal), relax, done)
+        builder.position_at_end(relax)
+        n_spins = builder.add(builder.load(spins), integer(1))
+        builder.store(n_spins, spins)
+        if context.codegen().magic_tuple()[0].startswith("x86_64"):
+            _call_bare(builder, ir.VoidType(), "llvm.x86.sse2.pause")
+        with builder.if_then(builder.icmp_signed(">", n_spins, integer(_SPINS))):
+            _call_bare(builder, ir.IntType(32), _GIVE_WAY)
+        builder.branch(look)
+        builder.position_at_end(done)
+        return arrived
+
+    return types.intp(types.intp, types.intp), generate
+
+
+def _call_bare(builder, return_type, name):
+    """Call a function of no arguments by its name."""
+    kind = ir.FunctionType(return_type, [])
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+
+
 if DISABLED:
+
+    def meet(counter, size):
+        raise RuntimeError("threads work together in compiled kernels only")
 
     def matrix_view(vector, start, shape):
         return flat(vector)[start : start + shape[0] * shape[1]].reshape(shape)
@@ -114,18 +195,23 @@ if DISABLED:
     def call(function, arguments):
         return function(*arguments)
 
+    def borrowed(arguments):
+        return arguments
+
     borrowed_matrix = matrix_view
-    call_for_float = call
+    call_for_float = call_for_index = call
 
     def flat(array):
         return array.reshape(-1)
 
 else:
+    borrowed, meet = _borrowed, _meet
     matrix_view = _view(2)
     borrowed_matrix = _view(2, borrowed=True)
     vector_view = _view(1)
     call = _caller(types.none)
     call_for_float = _caller(types.float64)
+    call_for_index = _caller(types.intp)
 
     @jit
     def flat(array):

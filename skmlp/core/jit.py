@@ -24,7 +24,7 @@ ENTRY_KERNELS = []  # all that exist
 _STORE = KernelStore(source_stamp())
 
 
-def jit(function=None, *, entry=False, strict=False):
+def jit(function=None, *, entry=False, strict=False, once=False):
     """Compile ``function`` on its first use with given argument types.
 
     Parameters
@@ -36,9 +36,12 @@ def jit(function=None, *, entry=False, strict=False):
         For functions of single numbers.  Keep the order of floating-point operations
         as written, since rounding may be part of the algorithm, and inline however
         long: a loop with a call in it would not be vectorised.
+    once : bool, default=False
+        For functions that are used in one place.  Put them there before compilation,
+        which takes less time then: arguments in large tuples are costly to pass.
     """
     if function is None:
-        return lambda function: jit(function, entry=entry, strict=strict)
+        return lambda function: jit(function, entry=entry, strict=strict, once=once)
     kernel = numba.njit(
         nogil=True,
         error_model="numpy",
@@ -46,6 +49,7 @@ def jit(function=None, *, entry=False, strict=False):
         forceinline=strict,
         no_cpython_wrapper=not entry,
         no_cfunc_wrapper=True,
+        inline="always" if once else "never",
     )(function)
     if entry:
         ENTRY_KERNELS.append(kernel)

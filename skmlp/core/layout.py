@@ -83,15 +83,24 @@ def weights(params, layout, i):
 
 
 @jit
-def bias(params, layout, i):
-    """The vector (width,) of layer ``i``."""
-    return vector_view(params, layout.table[i, _BIAS], (layout.table[i, WIDTH],))
+def tail(params, layout):
+    """The trained part that is not weights: biases and scales."""
+    length = layout.n_params - layout.n_weights
+    return vector_view(params, layout.n_weights, (length,))
 
 
 @jit
-def scale(params, layout, i):
+def bias(tail, layout, i):
+    """The vector (width,) of layer ``i``."""
+    start = layout.table[i, _BIAS] - layout.n_weights
+    return vector_view(tail, start, (layout.table[i, WIDTH],))
+
+
+@jit
+def scale(tail, layout, i):
     """The scales (width,) of layer ``i``, if it is normalised."""
-    return vector_view(params, layout.table[i, _SCALE], (layout.table[i, WIDTH],))
+    start = layout.table[i, _SCALE] - layout.n_weights
+    return vector_view(tail, start, (layout.table[i, WIDTH],))
 
 
 @jit

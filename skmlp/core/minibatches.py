@@ -1,7 +1,8 @@
 """The entry kernel of training: gather, forward, loss, backward, penalty, step.
 
 A minibatch is worked off in blocks of rows, so that memory is bounded and a very
-large batch can be interrupted; the step follows its last block.
+large batch can be interrupted; the step follows its last block. The rows of a block
+pass through the network in chunks, of which each thread of a team takes some.
 """
 
 from typing import NamedTuple
@@ -9,11 +10,20 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.dropout import combine
-from skmlp.core.intrinsics import call, call_for_float, flat, vector_view
+from skmlp.core.intrinsics import borrowed, call, call_for_float, flat, vector_view
 from skmlp.core.jit import jit
-from skmlp.core.network import backward, forward, gather_input, weight_matrix
-from skmlp.core.optimizers import update
+from skmlp.core.network import (
+    backward,
+    forward,
+    gather_input,
+    pack_weights,
+    tail_gradient,
+    weight_gradient,
+)
+from skmlp.core.optimizers import begin_step, update
 from skmlp.core.regularization import Regularization, averaging_factor
+from skmlp.core.team import wait
+from skmlp.core.workspace import Chunk, chunk_tail, weight_matrix
 
 
 class State(NamedTuple):
@@ -51,8 +61,9 @@ class Recipe(NamedTuple):
         Address of the optimizer's step.
     hyper : ndarray, float64
         The optimizer's own parameters.
-    batch_size, block_size : int
-        Rows per step, and per pass through the network.
+    batch_size, block_size, chunk_size : int
+        Rows per step, per part of it that the workspace holds, and per pass through the
+        network.
     alpha : float
         Strength of the penalty, which is divided by the minibatch's weight.
     mean_weight : float
@@ -69,6 +80,7 @@ class Recipe(NamedTuple):
     hyper: np.ndarray
     batch_size: int
     block_size: int
+    chunk_size: int
     alpha: float
     mean_weight: float
     regularization: Regularization
@@ -82,7 +94,7 @@ def n_blocks(n_rows, batch_size, block_size):
     return n_full * -(-batch_size // block_size) + -(-rest // block_size)
 
 
-@jit
+@jit(once=True)
 def row_weights(weight, data, rows, n_batch):
     """weight[i] <- share of row i in a minibatch of ``n_batch`` rows, per output."""
     share = weight.dtype.type(1 / n_batch)
@@ -96,23 +108,51 @@ def row_weights(weight, data, rows, n_batch):
             weight[i, k] = data.sample_weight[rows[i]] * share
 
 
+@jit(once=True)
+def work_through(network, state, workspace, data, recipe, block, n_batch, team):
+    """Forward and backward passes of a block, chunk by chunk."""
+    layout = network.layout
+    for i in range(team.rank, -(-block.rows.size // recipe.chunk_size), team.size):
+        at = i * recipe.chunk_size
+        n_rows = min(recipe.chunk_size, block.rows.size - at)
+        rows = vector_view(block.rows, at, (n_rows,))
+        chunk = Chunk(rows, at, block.first + at, block.key, block.n_rows)
+        row_weights(weight_matrix(layout, workspace, chunk), data, rows, n_batch)
+        A = gather_input(network, workspace, data, chunk)
+        forward(network, state.params, workspace, A, data, chunk)
+        gradient = chunk_tail(layout, workspace, i)
+        loss = backward(network, state.params, gradient, workspace, data, chunk)
+        workspace.sums[i] = loss
+
+
 @jit
-def take_step(layout, state, recipe, n_batch, step):
+def squares_of(workspace, recipe):
+    """Room for the sum of squares in each stretch, behind the losses of chunks."""
+    start = -(-recipe.block_size // recipe.chunk_size)
+    return vector_view(workspace.sums, start, (workspace.sums.size - start,))
+
+
+@jit(once=True)
+def take_step(layout, state, workspace, recipe, n_batch, step, team):
     """Penalty, optimizer, and what is asked for around them; returns the penalty."""
-    regularization, n_weights = recipe.regularization, layout.n_weights
+    regularization, n_weights, penalty = recipe.regularization, layout.n_weights, 0.0
     params = vector_view(state.params, 0, (layout.n_params,))
     alpha = recipe.alpha / (n_batch * recipe.mean_weight)
-    l1, penalty = alpha * regularization.l1_ratio, 0.0
-    l2, limits = alpha - l1, regularization.limits
+    l1, l2, limits = 0.0, alpha, regularization.limits
     if regularization.prepare != 0:
-        arguments = (params, state.gradient, n_weights, l1, l2, limits)
-        penalty = call_for_float(regularization.prepare, arguments)
-        l2 = 0.0
-    if regularization.decay != 0:
-        factor = recipe.base_rates[step] * regularization.weight_decay
-        arguments = (params, state.moments, recipe.hyper, n_weights, factor)
-        call(regularization.decay, arguments)
-    penalty += update(
+        l1, l2 = alpha * regularization.l1_ratio, 0.0
+    if team.rank == 0:
+        if regularization.prepare != 0:
+            arguments = (params, state.gradient, n_weights, l1, alpha - l1, limits)
+            penalty = call_for_float(regularization.prepare, arguments)
+        if regularization.decay != 0:
+            factor = recipe.base_rates[step] * regularization.weight_decay
+            arguments = (params, state.moments, recipe.hyper, n_weights, factor)
+            call(regularization.decay, arguments)
+    if regularization.prepare != 0 or regularization.decay != 0:
+        wait(team)
+    squares = squares_of(workspace, recipe)
+    update(
         recipe.step,
         params,
         state.gradient,
@@ -121,62 +161,86 @@ def take_step(layout, state, recipe, n_batch, step):
         l2,
         recipe.rates[step],
         recipe.hyper,
+        squares,
+        team,
     )
-    if regularization.bound != 0:
-        arguments = (
-            params,
-            state.moments,
-            recipe.hyper,
-            state.gradient,
-            layout.table,
-            limits,
-        )
-        call(regularization.bound, arguments)
-    if regularization.average != 0:
-        factor = averaging_factor(limits, recipe.n_steps_before + step + 1)
-        call(regularization.average, (state.average, state.params, factor))
+    wait(team)
+    if team.rank == 0:
+        penalty += 0.5 * l2 * total(squares, squares.size)
+        if regularization.bound != 0:
+            arguments = (
+                params,
+                state.moments,
+                recipe.hyper,
+                state.gradient,
+                layout.table,
+                limits,
+            )
+            call(regularization.bound, arguments)
+        if regularization.average != 0:
+            factor = averaging_factor(limits, recipe.n_steps_before + step + 1)
+            call(regularization.average, (state.average, state.params, factor))
+    if regularization.bound != 0 or regularization.average != 0:
+        wait(team)
     return penalty
 
 
+@jit(strict=True)
+def total(values, n):
+    """Sum of the first n."""
+    result = 0.0
+    for i in range(n):
+        result += values[i]
+    return result
+
+
 @jit(entry=True)
-def run_blocks(network, state, workspace, data, recipe, first, last):
-    """Run blocks ``first`` to ``last - 1`` of an epoch."""
-    n_rows, batch_size = recipe.rows.size, recipe.batch_size
-    layout = network.layout
-    params = vector_view(state.params, 0, (layout.n_params,))
+def run_blocks(network, state, workspace, data, recipe, team, first, last):
+    """Run blocks ``first`` to ``last - 1`` of an epoch, with all threads of the team.
+
+    Between two meetings of the threads nobody reads what another one writes.
+    """
+    network, state, workspace = borrowed(network), borrowed(state), borrowed(workspace)
+    data, recipe = borrowed(data), borrowed(recipe)
+    n_rows, batch_size, layout = recipe.rows.size, recipe.batch_size, network.layout
     blocks_per_step = -(-batch_size // recipe.block_size)
-    for block in range(first, last):
-        step, part = divmod(block, blocks_per_step)
+    if not wait(team):
+        return
+    for i in range(first, last):
+        step, part = divmod(i, blocks_per_step)
         batch_start = step * batch_size
         batch_stop = min(batch_start + batch_size, n_rows)
         start = batch_start + part * recipe.block_size
         stop = min(start + recipe.block_size, batch_stop)
         rows = vector_view(recipe.rows, start, (stop - start,))
+        key = combine(recipe.seed, recipe.n_steps_before + step)
+        block = Chunk(rows, np.int64(0), start - batch_start, key, rows.size)
         n_batch = batch_stop - batch_start
 
-        weight = weight_matrix(layout, workspace, rows.size)
-        row_weights(weight, data, rows, n_batch)
-        key, offset = (
-            combine(recipe.seed, recipe.n_steps_before + step),
-            start - batch_start,
-        )
-        A = gather_input(network, workspace, data, rows, key, offset)
-        forward(network, state.params, workspace, A, data, rows, key, offset)
-        gradient = state.gradient if part == 0 else workspace.gradient
-        loss = backward(network, params, gradient, workspace, data, rows, key, offset)
         if part == 0:
-            state.loss[1] = loss
-        else:
-            state.loss[1] += loss
-            add(state.gradient, gradient)
+            pack_weights(network, state.params, workspace, rows.size, team)
+            wait(team)
+        work_through(network, state, workspace, data, recipe, block, n_batch, team)
+        wait(team)
+        weight_gradient(network, state.gradient, workspace, data, block, part, team)
+        is_last = stop == batch_stop
+        if team.rank == 0:
+            n_chunks = -(-rows.size // recipe.chunk_size)
+            tail_gradient(layout, state.gradient, workspace, n_chunks, part)
+            loss = total(workspace.sums, n_chunks)
+            state.loss[1] = loss if part == 0 else state.loss[1] + loss
+            if is_last:
+                begin_step(
+                    recipe.step,
+                    state.params,
+                    state.gradient,
+                    state.moments,
+                    recipe.rates[step],
+                    recipe.hyper,
+                )
+        wait(team)
 
-        if stop == batch_stop:
-            state.loss[1] += take_step(layout, state, recipe, n_batch, step)
-            state.loss[0] += state.loss[1] * n_batch
-
-
-@jit
-def add(total, part):
-    """total += part."""
-    for i in range(total.size):
-        total[i] += part[i]
+        if is_last:
+            penalty = take_step(layout, state, workspace, recipe, n_batch, step, team)
+            if team.rank == 0:
+                state.loss[0] += (state.loss[1] + penalty) * n_batch

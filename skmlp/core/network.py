@@ -15,27 +15,41 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.activations import ACTIVATIONS, activation_addresses
+from skmlp.core.activations import activation_addresses
 from skmlp.core.dropout import combine, dropout_addresses
-from skmlp.core.inputs import (
-    csr_addresses,
-    gather,
-    is_sparse,
-    n_dense_rows,
-    product,
-)
-from skmlp.core.intrinsics import call, flat, matrix_view, vector_view
+from skmlp.core.inputs import csr_addresses, gather, is_sparse
+from skmlp.core.intrinsics import call, call_for_index, flat, matrix_view
 from skmlp.core.jit import DISABLED, jit
-from skmlp.core.layout import UNITS, WIDTH, Layout, bias, running, scale, weights
+from skmlp.core.layout import Layout, bias, running, scale, tail, weights
 from skmlp.core.losses import link_address, loss_address, loss_hyper, weigh
 from skmlp.core.normalization import normalization_addresses
+from skmlp.core.products import (
+    FEW_ROWS,
+    NO_PRODUCTS,
+    Products,
+    is_small,
+    large_products,
+    small,
+)
+from skmlp.core.team import share
+from skmlp.core.workspace import (
+    chunk_tail,
+    deltas,
+    normalized,
+    panels,
+    panels_back,
+    products,
+    scratch_of,
+    slopes,
+    statistics_of,
+    targets,
+    units,
+    weight_matrix,
+)
 
 # Columns of `Network.kernels`.
 _ACTIVATE, _ACTIVATE_BACK, _NORMALIZE, _NORMALIZE_BACK, _DROP, _DROP_BACK = range(6)
 _CSR_PRODUCT, _CSR_GRADIENT = 6, 7
-# Columns of `Workspace.starts`, for each layer, and in its last row.
-_UNITS, _PRODUCTS, _NORMALIZED, _STATISTICS = range(4)
-_DELTAS, _TARGETS, _WEIGHT = 0, 2, 3
 
 
 class Network(NamedTuple):
@@ -55,6 +69,7 @@ class Network(NamedTuple):
         Address of the loss for training, of the link for prediction.
     head_hyper : ndarray, float64
         Parameters of the loss.
+    products : Products
     """
 
     layout: Layout
@@ -64,22 +79,38 @@ class Network(NamedTuple):
     norm_epsilon: float
     head: int
     head_hyper: np.ndarray
+    products: Products
 
 
-def training_network(architecture, loss, dtype, hyper=None, *, sparse):
-    """A network that ends in a loss, whose parameters ``hyper`` holds by name."""
+def training_network(architecture, loss, dtype, hyper=None, *, n_rows, sparse):
+    """A network that ends in a loss, whose parameters ``hyper`` holds by name.
+
+    It takes up to ``n_rows`` rows at once.
+    """
     head = loss_address(loss, dtype), loss_hyper(loss, hyper or {})
-    return _network(architecture, dtype, *head, sparse=sparse, training=True)
+    large = has_large_products(architecture, n_rows, sparse)
+    return _network(
+        architecture, dtype, *head, large=large, sparse=sparse, training=True
+    )
 
 
 @lru_cache(maxsize=256)
-def prediction_network(architecture, link, dtype, *, sparse):
+def prediction_network(architecture, link, dtype, *, large, sparse):
     """A network that ends in a link; shared between calls."""
     head = link_address(link, dtype), np.empty(0)
-    return _network(architecture, dtype, *head, sparse=sparse, training=False)
+    return _network(
+        architecture, dtype, *head, large=large, sparse=sparse, training=False
+    )
 
 
-def _network(architecture, dtype, head, head_hyper, *, sparse, training):
+def has_large_products(architecture, n_rows, sparse):
+    """Whether there are any for so many rows."""
+    layout, first = architecture.layout(), 1 if sparse else 0
+    shapes = zip(layout.sizes[first:-1], layout.widths[first:])
+    return not all(is_small(n_rows, *shape) for shape in shapes)
+
+
+def _network(architecture, dtype, head, head_hyper, *, large, sparse, training):
     kernels = np.zeros((len(architecture.sizes), 8), object if DISABLED else np.int64)
     if sparse:
         kernels[1, [_CSR_PRODUCT, _CSR_GRADIENT]] = csr_addresses(dtype)
@@ -101,155 +132,38 @@ def _network(architecture, dtype, head, head_hyper, *, sparse, training):
         float(architecture.norm_epsilon),
         head,
         head_hyper,
+        large_products(dtype) if large else NO_PRODUCTS,
     )
 
 
-class Workspace(NamedTuple):
-    """Memory for one block of rows, allocated once.
-
-    Attributes
-    ----------
-    memory : ndarray
-        All arrays of the working type but the gradient, one after the other.
-    starts : ndarray of shape (n_layers + 1, 4), int64
-        Where they begin. For each layer: A; Z, which is the same unless both are kept;
-        the normalised Z; what normalisation keeps for its way back. In the last row:
-        twice the memory for dA and dZ in turn, the targets, and the weights of rows,
-        once per output. There is no A_0 for sparse rows, and none for prediction,
-        which takes rows as they lie in X.
-    losses : ndarray of shape (block_size * n_outputs,), float64
-        Each output's part of the loss.
-    gradient : ndarray of shape (n_params,) or (0,)
-        The gradient of a block that is not its minibatch's first.
-    """
-
-    memory: np.ndarray
-    starts: np.ndarray
-    losses: np.ndarray
-    gradient: np.ndarray
-
-
-def make_workspace(
-    architecture, block_size, dtype, *, sparse, training, accumulate=False
-):
-    """Memory for blocks of up to ``block_size`` rows."""
-    layout = architecture.layout()
-    lengths = _lengths(architecture, block_size, sparse, training).ravel()
-    ends = np.cumsum(lengths)
-    starts = (ends - lengths).reshape(-1, 4)
-    for i, name in enumerate((*architecture.activations, "identity"), start=1):
-        if ACTIVATIONS[name].in_place:
-            starts[i, _PRODUCTS] = starts[i, _UNITS]
-    n_losses = block_size * int(layout.sizes[-1]) if training else 0
-    return Workspace(
-        np.empty(ends[-1], dtype),
-        starts,
-        np.empty(n_losses),
-        np.empty(layout.n_params if accumulate else 0, dtype),
-    )
-
-
-@lru_cache(maxsize=256)
-def _lengths(architecture, block_size, sparse, training):
-    """Of all arrays in a workspace's memory, in the order of its starts."""
-    layout = architecture.layout()
-    lengths = np.zeros((len(layout.sizes) + 1, 4), np.int64)
-    rows, last = block_size * layout.table[:, :2], len(layout.sizes)
-    lengths[:last, _UNITS] = rows[:, UNITS]
-    if sparse or not training:
-        lengths[0, _UNITS] = 0
-    layers = zip(architecture.activations, architecture.normalizations)
-    for i, (activation, normalization) in enumerate(layers, start=1):
-        if not ACTIVATIONS[activation].in_place:
-            lengths[i, _PRODUCTS] = rows[i, WIDTH]
-        if normalization is not None:
-            lengths[i, _NORMALIZED] = rows[i, WIDTH]
-            lengths[i, _STATISTICS] = max(2 * layout.table[i, WIDTH], block_size)
-    if training:
-        n_outputs = rows[-1, UNITS]
-        widest = rows[:, WIDTH].max()
-        lengths[last] = widest, widest, n_outputs, n_outputs
-    return lengths
-
-
 @jit
-def units(layout, workspace, n_rows, i):
-    """A_i as an array of shape (n_rows, units of layer i)."""
-    shape = (n_rows, layout.table[i, UNITS])
-    return matrix_view(workspace.memory, workspace.starts[i, _UNITS], shape)
-
-
-@jit
-def products(layout, workspace, n_rows, i):
-    """Z_i as an array of shape (n_rows, width of layer i)."""
-    shape = (n_rows, layout.table[i, WIDTH])
-    return matrix_view(workspace.memory, workspace.starts[i, _PRODUCTS], shape)
-
-
-@jit
-def normalized(layout, workspace, n_rows, i):
-    """Z_i without its scale, as an array of shape (n_rows, width of layer i)."""
-    shape = (n_rows, layout.table[i, WIDTH])
-    return matrix_view(workspace.memory, workspace.starts[i, _NORMALIZED], shape)
-
-
-@jit
-def statistics_of(layout, workspace, n_rows, i):
-    """Memory of the normalisation of layer i."""
-    shape = (max(n_rows, 2 * layout.table[i, WIDTH]),)
-    return vector_view(workspace.memory, workspace.starts[i, _STATISTICS], shape)
-
-
-@jit
-def delta_memory(layout, workspace, half, shape):
-    """Room for a derivative, in one of two places."""
-    start = workspace.starts[layout.table.shape[0], _DELTAS + half]
-    return matrix_view(workspace.memory, start, shape)
-
-
-@jit
-def targets(layout, workspace, shape):
-    """Y of the block's rows."""
-    start = workspace.starts[layout.table.shape[0], _TARGETS]
-    return matrix_view(workspace.memory, start, shape)
-
-
-@jit
-def weight_matrix(layout, workspace, n_rows):
-    """Weights of rows, of shape (n_rows, n_outputs)."""
-    n_layers = layout.table.shape[0]
-    shape = (n_rows, layout.table[n_layers - 1, UNITS])
-    return matrix_view(workspace.memory, workspace.starts[n_layers, _WEIGHT], shape)
-
-
-@jit
-def drop(network, A, i, key, first):
-    """Dropout of A_i, in the minibatch that ``key`` stands for, from row ``first``."""
+def drop(network, A, i, chunk):
+    """Dropout of A_i."""
     if network.kernels[i, _DROP] != 0:
         kernel, rate = network.kernels[i, _DROP], network.dropouts[i]
-        call(kernel, (A, rate, combine(key, i), first * A.shape[1]))
+        call(kernel, (A, rate, combine(chunk.key, i), chunk.first * A.shape[1]))
 
 
 @jit
-def drop_back(network, dA, A, i, key, first):
+def drop_back(network, dA, A, i, chunk):
     """Back through the dropout of A_i."""
     if network.kernels[i, _DROP_BACK] != 0:
         kernel, rate = network.kernels[i, _DROP_BACK], network.dropouts[i]
-        call(kernel, (dA, A, rate, combine(key, i), first * A.shape[1]))
+        call(kernel, (dA, A, rate, combine(chunk.key, i), chunk.first * A.shape[1]))
 
 
 @jit
-def normalize(network, params, workspace, Z, i):
+def normalize(network, params, workspace, Z, i, chunk):
     """Normalise and scale Z_i."""
     if network.kernels[i, _NORMALIZE] != 0:
-        layout, n_rows = network.layout, Z.shape[0]
+        layout = network.layout
         arguments = (
             Z,
-            normalized(layout, workspace, n_rows, i),
-            scale(params, layout, i),
+            normalized(layout, workspace, chunk, i),
+            scale(tail(params, layout), layout, i),
             running(params, layout, i),
-            statistics_of(layout, workspace, n_rows, i),
-            weight_matrix(layout, workspace, n_rows),
+            statistics_of(layout, workspace, chunk, i),
+            weight_matrix(layout, workspace, chunk),
             network.norm_momentum,
             network.norm_epsilon,
         )
@@ -257,101 +171,186 @@ def normalize(network, params, workspace, Z, i):
 
 
 @jit
-def normalize_back(network, params, gradient, workspace, dZ, i):
+def normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk):
     """Back through the normalisation of Z_i."""
     if network.kernels[i, _NORMALIZE_BACK] != 0:
-        layout, n_rows = network.layout, dZ.shape[0]
+        layout = network.layout
         arguments = (
             dZ,
-            normalized(layout, workspace, n_rows, i),
-            scale(params, layout, i),
-            scale(gradient, layout, i),
-            statistics_of(layout, workspace, n_rows, i),
-            weight_matrix(layout, workspace, n_rows),
+            normalized(layout, workspace, chunk, i),
+            scale(tail(params, layout), layout, i),
+            scale(gradient_tail, layout, i),
+            statistics_of(layout, workspace, chunk, i),
+            weight_matrix(layout, workspace, chunk),
         )
         call(network.kernels[i, _NORMALIZE_BACK], arguments)
 
 
-@jit
-def gather_input(network, workspace, data, rows, key, first):
+@jit(once=True)
+def gather_input(network, workspace, data, chunk):
     """A_0, a copy of X[rows] with its dropout; without rows if they are sparse."""
     layer = np.int64(0)  # a literal would be a type of its own, and compiled anew
-    A = units(network.layout, workspace, n_dense_rows(data, rows), layer)
-    if not is_sparse(data):
-        gather(A, data.X, rows)
-        drop(network, A, layer, key, first)
+    if is_sparse(data):
+        return matrix_view(workspace.memory, layer, (layer, data.X.shape[1]))
+    A = units(network.layout, workspace, chunk, layer)
+    gather(A, data.X, chunk.rows)
+    drop(network, A, layer, chunk)
     return A
 
 
-@jit
-def forward(network, params, workspace, A, data, rows, key, first):
-    """Fill the workspace with A_1, ..., A_L; returns the raw prediction A_L."""
-    layout, n_rows = network.layout, rows.size
-    for i in range(1, layout.table.shape[0]):
-        Z, W = products(layout, workspace, n_rows, i), weights(params, layout, i)
-        if network.kernels[i, _CSR_PRODUCT] != 0:
-            arguments = (Z, W, data.values, data.indices, data.indptr, rows)
-            call(network.kernels[i, _CSR_PRODUCT], arguments)
-        else:
-            product(Z, A, W)
-        normalize(network, params, workspace, Z, i)
-        A = units(layout, workspace, n_rows, i)
-        call(network.kernels[i, _ACTIVATE], (A, Z, bias(params, layout, i)))
-        drop(network, A, i, key, first)
-    return A
-
-
-@jit
-def loss_backward(network, workspace, data, rows):
-    """Weighted sum of the block's losses; its derivative replaces A_L."""
-    layout, n_rows = network.layout, rows.size
-    Z = units(layout, workspace, n_rows, layout.table.shape[0] - 1)
-    Y = targets(layout, workspace, (n_rows, data.Y.shape[1]))
-    losses = matrix_view(workspace.losses, 0, Z.shape)
-    gather(Y, data.Y, rows)
-    call(network.head, (Z, Y, losses, network.head_hyper))
-    return weigh(Z, losses, weight_matrix(layout, workspace, n_rows))
-
-
-@jit
-def delta_product(below, delta, W):
-    """below <- delta W^T, the derivative by the activations of the layer below."""
-    if W.shape[1] > 1:
-        product(below, delta, W.T)
+@jit(once=True)
+def pack_weights(network, params, workspace, n_rows, team):
+    """Copy the factors of large products with n_rows rows into panels."""
+    if network.products.pack == 0 or n_rows < FEW_ROWS:
         return
-    d, w = flat(delta), flat(W)
-    for i in range(d.size):  # an outer product, for which BLAS takes thrice as long
-        for j in range(w.size):
-            below[i, j] = d[i] * w[j]
+    layout, turn = network.layout, team.rank
+    for i in range(1, layout.table.shape[0]):
+        W = weights(params, layout, i)
+        if network.kernels[i, _CSR_PRODUCT] == 0 and not small(n_rows, W):
+            there = panels(layout, workspace, i)
+            back = panels_back(layout, workspace, i)
+            arguments = (there, W, 0, turn, team.size)
+            turn = call_for_index(network.products.pack, arguments)
+            if back.size > 0:
+                arguments = (back, W, 1, turn, team.size)
+                turn = call_for_index(network.products.pack, arguments)
 
 
 @jit
-def backward(network, params, gradient, workspace, data, rows, key, first):
-    """Weighted sum of the block's losses, and its gradient, after `forward`."""
-    layout, n_rows = network.layout, rows.size
+def affine_product(network, params, workspace, Z, A, i, data, chunk):
+    """Z_i <- A_{i-1} W_i."""
+    W = weights(params, network.layout, i)
+    if network.kernels[i, _CSR_PRODUCT] != 0:
+        arguments = (Z, W, data.values, data.indices, data.indptr, chunk.rows)
+        call(network.kernels[i, _CSR_PRODUCT], arguments)
+    elif small(chunk.n_rows, W):
+        np.dot(A, W, Z)
+    else:
+        there, kernels = panels(network.layout, workspace, i), network.products
+        call(kernels.product, (Z, A, W, 0, chunk.n_rows, there, kernels.multiply))
+
+
+@jit
+def forward(network, params, workspace, A, data, chunk):
+    """Fill the workspace with A_1, ..., A_L; returns the raw prediction A_L."""
+    layout = network.layout
+    for i in range(1, layout.table.shape[0]):
+        Z = products(layout, workspace, chunk, i)
+        affine_product(network, params, workspace, Z, A, i, data, chunk)
+        normalize(network, params, workspace, Z, i, chunk)
+        A = units(layout, workspace, chunk, i)
+        arguments = (A, Z, bias(tail(params, layout), layout, i))
+        call(network.kernels[i, _ACTIVATE], arguments)
+        drop(network, A, i, chunk)
+    return A
+
+
+@jit(once=True)
+def loss_backward(network, workspace, data, chunk):
+    """Weighted sum of the chunk's losses; its derivative replaces A_L."""
+    layout = network.layout
+    Z = units(layout, workspace, chunk, layout.table.shape[0] - 1)
+    Y = targets(layout, workspace, chunk, data.Y.shape[1])
+    losses = matrix_view(workspace.losses, chunk.at * Z.shape[1], Z.shape)
+    gather(Y, data.Y, chunk.rows)
+    call(network.head, (Z, Y, losses, network.head_hyper))
+    return weigh(Z, losses, weight_matrix(layout, workspace, chunk))
+
+
+@jit
+def delta_product(network, params, workspace, dA, dZ, i, chunk):
+    """dA_{i-1} <- dZ_i W_i^T, the derivative by the activations of the layer below."""
+    W = weights(params, network.layout, i)
+    if W.shape[1] == 1:
+        d, w = flat(dZ), flat(W)
+        for j in range(d.size):  # an outer product, for which BLAS takes thrice as long
+            for k in range(w.size):
+                dA[j, k] = d[j] * w[k]
+    elif small(chunk.n_rows, W):
+        np.dot(dZ, W.T, dA)
+    else:
+        there, kernels = panels_back(network.layout, workspace, i), network.products
+        call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, there, kernels.multiply))
+
+
+@jit
+def backward(network, params, gradient_tail, workspace, data, chunk):
+    """Weighted sum of the chunk's losses, after `forward`.
+
+    Leaves all dZ in the workspace, and the gradient of what is not weights.
+    """
+    layout = network.layout
     last = layout.table.shape[0] - 1
-    loss = loss_backward(network, workspace, data, rows)
-    dA, half = units(layout, workspace, n_rows, last), np.int64(0)
+    loss = loss_backward(network, workspace, data, chunk)
     for i in range(last, 0, -1):
-        db, dW = bias(gradient, layout, i), weights(gradient, layout, i)
+        A = units(layout, workspace, chunk, i)
+        Z = products(layout, workspace, chunk, i)
+        dA = slopes(layout, workspace, chunk, i)
+        dZ = deltas(layout, workspace, chunk, i)
+        db = bias(gradient_tail, layout, i)
         db[:] = 0
-        A, Z = (
-            units(layout, workspace, n_rows, i),
-            products(layout, workspace, n_rows, i),
-        )
-        dZ = dA
-        if Z.shape[1] != A.shape[1]:
-            dZ, half = delta_memory(layout, workspace, half, Z.shape), 1 - half
         call(network.kernels[i, _ACTIVATE_BACK], (dZ, db, dA, A, Z))
-        normalize_back(network, params, gradient, workspace, dZ, i)
-        if network.kernels[i, _CSR_GRADIENT] != 0:
-            arguments = (dW, dZ, data.values, data.indices, data.indptr, rows)
-            call(network.kernels[i, _CSR_GRADIENT], arguments)
-        else:
-            A = units(layout, workspace, n_rows, i - 1)
-            product(dW, A.T, dZ)
+        drop(network, A, i, chunk)  # again, for the weight gradient
+        normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk)
         if i > 1:
-            dA, half = delta_memory(layout, workspace, half, A.shape), 1 - half
-            delta_product(dA, dZ, weights(params, layout, i))
-            drop_back(network, dA, A, i - 1, key, first)
+            dA = slopes(layout, workspace, chunk, i - 1)
+            delta_product(network, params, workspace, dA, dZ, i, chunk)
+            drop_back(network, dA, units(layout, workspace, chunk, i - 1), i - 1, chunk)
     return loss
+
+
+@jit(once=True)
+def small_gradient(dW, A, dZ, scratch, adds):
+    """dW <- A^T dZ, or dW += A^T dZ."""
+    part = matrix_view(scratch, np.int64(0), dW.shape) if adds else dW
+    np.dot(A.T, dZ, part)
+    if adds:
+        total, more = flat(dW), flat(part)
+        for k in range(total.size):
+            total[k] += more[k]
+
+
+@jit(once=True)
+def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
+    """dW_i <- A_{i-1}^T dZ_i of all layers, or the sum with what is there."""
+    layout, turn = network.layout, team.rank
+    scratch = scratch_of(layout, workspace, team)
+    for i in range(layout.table.shape[0] - 1, 0, -1):
+        dW, dZ = weights(gradient, layout, i), deltas(layout, workspace, chunk, i)
+        if network.kernels[i, _CSR_GRADIENT] != 0:
+            first, last = share(dW.shape[1], team.rank, team.size)
+            arguments = (
+                dW,
+                dZ,
+                data.values,
+                data.indices,
+                data.indptr,
+                chunk.rows,
+                first,
+                last,
+                adds,
+            )
+            call(network.kernels[i, _CSR_GRADIENT], arguments)
+            continue
+        A = units(layout, workspace, chunk, i - 1)
+        if not small(chunk.n_rows, dW):
+            kernels, size = network.products, team.size
+            arguments = (dW, A, dZ, scratch, kernels.multiply, adds, turn, size)
+            turn = call_for_index(kernels.gradient, arguments)
+            continue
+        if turn == 0:
+            turn = team.size
+            small_gradient(dW, A, dZ, scratch, adds)
+        turn -= 1
+
+
+@jit(once=True)
+def tail_gradient(layout, gradient, workspace, n_chunks, adds):
+    """The gradient of what is not weights: the sum over chunks."""
+    total = tail(gradient, layout)
+    if not adds:
+        total[:] = 0
+    for i in range(n_chunks):
+        part = chunk_tail(layout, workspace, i)
+        for k in range(total.size):
+            total[k] += part[k]

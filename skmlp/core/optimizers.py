@@ -5,7 +5,8 @@ the parameters, which begins at ``start`` in the rows of ``moments``, along its 
 plus that of the penalty l2 / 2 * sum(params ** 2).  It returns the sum of squares that
 it met on the way.  ``rate`` is the learning rate times the row's correction.  ``hyper``
 holds the parameters named in the table, in that order, and behind them the numbers that
-the optimizer carries from step to step; it changes them in the stretch at 0.
+the optimizer carries from step to step; an empty stretch, which precedes the others of
+a step, tells it to change them.
 
 To add one: the function and a row in ``OPTIMIZERS``.
 """
@@ -20,7 +21,7 @@ from skmlp.core.jit import jit
 from skmlp.core.math import flush, flush_square
 
 # So short that a sum of squares in the working type keeps its precision.
-_STRETCH = 8192
+_STRETCH = 4096
 
 
 @jit
@@ -121,7 +122,7 @@ def nadam_step(params, gradient, moments, start, l2, rate, hyper):
 
     in the place of m / (1 - beta_1^t). The last number of ``hyper`` is t.
     """
-    if start == 0:
+    if params.size == 0:
         hyper[3] += 1
     real, power = params.dtype.type, hyper[0] ** hyper[3]
     first = moment(moments, 0, start, params.size)
@@ -202,7 +203,7 @@ def schedule_free_step(params, gradient, moments, start, l2, rate, hyper):
     The second moment is z - x; the last numbers of ``hyper`` are t, the largest rate
     so far, and the sum of its squares, of which c is the share of this step.
     """
-    if start == 0:
+    if params.size == 0:
         hyper[3] += 1
         hyper[4] = max(hyper[4], rate)
         hyper[5] += hyper[4] ** 2
@@ -231,23 +232,40 @@ def lead_of(moments, hyper):
     return moments[1], 1 - hyper[0]
 
 
+def n_stretches(layout):
+    """Into how many pieces a step is cut."""
+    n_rest = layout.n_params - layout.n_weights
+    return -(-layout.n_weights // _STRETCH) + -(-n_rest // _STRETCH)
+
+
 @jit
-def update(step, params, gradient, moments, n_weights, l2, rate, hyper):
+def begin_step(step, params, gradient, moments, rate, hyper):
+    """Let the optimizer change what it carries in ``hyper``, by an empty stretch."""
+    none = np.int64(0)
+    p, g = vector_view(params, none, (none,)), vector_view(gradient, none, (none,))
+    call_for_float(step, (p, g, moments, none, 0.0, rate, hyper))
+
+
+@jit
+def update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares, team):
     """One step of the optimizer, stretch by stretch; biases are not penalised.
 
-    Returns the penalty l2 / 2 * sum(weights ** 2) at the parameters given.
+    Each thread of the team takes some of them. ``squares`` receives the sum of squares
+    of the weights in each stretch, and 0 for one of biases.
     """
-    squares, start = 0.0, 0
+    start, i = 0, 0
     while start < params.size:
         is_weight = start < n_weights
         length = min(_STRETCH, (n_weights if is_weight else params.size) - start)
-        p = vector_view(params, start, (length,))
-        g = vector_view(gradient, start, (length,))
-        factor = l2 if is_weight else 0.0
-        part = call_for_float(step, (p, g, moments, start, factor, rate, hyper))
-        squares += part if is_weight else 0.0
+        if i % team.size == team.rank:
+            p = vector_view(params, start, (length,))
+            g = vector_view(gradient, start, (length,))
+            factor = l2 if is_weight else 0.0
+            arguments = (p, g, moments, start, factor, rate, hyper)
+            part = call_for_float(step, arguments)
+            squares[i] = part if is_weight else 0.0
         start += length
-    return 0.5 * l2 * squares
+        i += 1
 
 
 def uncorrected(t, hyper):

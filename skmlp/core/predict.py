@@ -3,9 +3,11 @@
 import numpy as np
 
 from skmlp.core.inputs import n_dense_rows
-from skmlp.core.intrinsics import borrowed_matrix, call, vector_view
+from skmlp.core.intrinsics import borrowed, borrowed_matrix, call, vector_view
 from skmlp.core.jit import jit
-from skmlp.core.network import forward, units
+from skmlp.core.network import forward, pack_weights
+from skmlp.core.team import wait
+from skmlp.core.workspace import Chunk, units
 
 
 @jit
@@ -16,21 +18,31 @@ def consecutive_rows(data, rows):
 
 
 @jit(entry=True)
-def predict_blocks(network, params, workspace, data, rows, out, block_size, layer):
+def predict_blocks(
+    network, params, workspace, data, rows, out, block_size, layer, team
+):
     """out[i] <- units of ``layer`` for each of ``rows``, which are consecutive.
 
-    Those of the last layer are link(raw prediction).
+    Those of the last layer are link(raw prediction). Each thread of the team takes some
+    of the blocks, and has room for one in the workspace.
     """
+    network, workspace, data = borrowed(network), borrowed(workspace), borrowed(data)
     layout, no_key = network.layout, np.int64(0)  # a literal is a type of its own
-    for start in range(0, rows.size, block_size):
+    if not wait(team):
+        return
+    n_packed = min(block_size, rows.size)
+    pack_weights(network, params, workspace, n_packed, team)
+    wait(team)
+    for start in range(team.rank * block_size, rows.size, team.size * block_size):
         n_rows = min(block_size, rows.size - start)
         block = vector_view(rows, start, (n_rows,))
+        chunk = Chunk(block, team.rank * block_size, no_key, no_key, n_packed)
         A = consecutive_rows(data, block)
-        Z = forward(network, params, workspace, A, data, block, no_key, no_key)
+        Z = forward(network, params, workspace, A, data, chunk)
         if layer == layout.table.shape[0] - 1:
             call(network.head, (Z,))
         else:
-            Z = units(layout, workspace, n_rows, layer)
+            Z = units(layout, workspace, chunk, layer)
         for i in range(n_rows):
             for k in range(Z.shape[1]):
                 out[start + i, k] = Z[i, k]

@@ -1,18 +1,13 @@
 """How many rows pass through the network at once."""
 
-from functools import lru_cache
-
 import numpy as np
-
-# Up to so many multiplications OpenBLAS uses one thread and kernels without packing.
-# Just above, its threads cost more than they gain.
-SMALL_PRODUCT = 1_000_000
 
 _TRAINING_FLOPS = 4e9
 _TRAINING_ROWS = 64, 1024
+_CHUNK_FLOPS = 4e6
+_CHUNK_ROWS = 64
 _PREDICTION_BYTES = 2**19
-_PREDICTION_ROWS = 16, 512
-_FEWEST_INSMALL_PRODUCT = 32
+_PREDICTION_ROWS = 12, 384
 
 
 def flops_per_row(layout, data):
@@ -24,34 +19,30 @@ def flops_per_row(layout, data):
 
 
 def training_block_size(architecture, data, batch_size):
-    """Rows per pass: the minibatch, or equal parts of one that is too large."""
+    """Rows in memory: the minibatch, or equal parts of one that is too large."""
     if architecture.needs_whole_batch():
         return batch_size
-    layout = architecture.layout()
     fewest, most = _TRAINING_ROWS
-    limit = int(_TRAINING_FLOPS / flops_per_row(layout, data))
+    limit = int(_TRAINING_FLOPS / flops_per_row(architecture.layout(), data))
     n_parts = -(-batch_size // min(max(limit, fewest), most))
-    largest = batch_size * largest_product(architecture, data.sparse)
-    if n_parts == 1 and SMALL_PRODUCT < largest <= 2 * SMALL_PRODUCT:
-        n_parts = 2
     return -(-batch_size // n_parts)
 
 
+def training_chunk_size(architecture, data, block_size):
+    """Rows per pass: parts of a block, for threads to take, if they are worth it."""
+    if architecture.needs_whole_batch():
+        return block_size
+    fewest = int(_CHUNK_FLOPS / flops_per_row(architecture.layout(), data))
+    most = max(fewest, _CHUNK_ROWS, block_size // 4)
+    if block_size <= most:
+        return block_size
+    n_pairs = -(-block_size // (2 * most))
+    return -(-block_size // (2 * n_pairs))
+
+
 def prediction_block_size(architecture, data, n_rows):
-    """Rows whose activations stay in the second-level cache, in small products if
-    enough of them fit."""
+    """Rows whose activations stay in the second-level cache."""
     fewest, most = _PREDICTION_ROWS
     units = sum(architecture.sizes[1 if data.sparse else 0 :])
     fitting = _PREDICTION_BYTES // (units * data.X.dtype.itemsize)
-    small = SMALL_PRODUCT // largest_product(architecture, data.sparse)
-    if small >= _FEWEST_INSMALL_PRODUCT:
-        most = min(most, small)
-    return min(max(fitting, fewest), most, n_rows)
-
-
-@lru_cache(maxsize=256)
-def largest_product(architecture, sparse):
-    """Multiplications per row in the largest product that goes through BLAS."""
-    layout, first = architecture.layout(), 1 if sparse else 0
-    products = layout.sizes[first:-1] * layout.widths[first:]
-    return int(products.max(initial=1))
+    return min(max(fitting, fewest), most, max(n_rows, 1))

@@ -1,15 +1,19 @@
 """Predictions, in runs short enough to interrupt, and their loss."""
 
+from functools import partial
+
 import numpy as np
 
 from skmlp.core.inputs import read_only
 from skmlp.core.losses import LINKS, LOSSES, loss_hyper
-from skmlp.core.network import make_workspace, prediction_network
+from skmlp.core.network import has_large_products, prediction_network
 from skmlp.core.predict import predict_blocks
-from skmlp.training.blocks import largest_product, prediction_block_size
-from skmlp.training.turns import turn
+from skmlp.core.workspace import make_workspace
+from skmlp.training.blocks import prediction_block_size
+from skmlp.training.threads import Threads
 
 _RUN_FLOPS = 1e9
+_FLOPS_FOR_A_THREAD = 2e7
 
 
 def predict(architecture, params, data, *, link="identity", layer=None):
@@ -31,22 +35,35 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     layout = architecture.layout()
     n_rows = data.n_rows
     block_size = prediction_block_size(architecture, data, n_rows)
-    network = prediction_network(architecture, link, params.dtype, sparse=data.sparse)
+    large = has_large_products(architecture, block_size, data.sparse)
+    network = prediction_network(
+        architecture, link, params.dtype, large=large, sparse=data.sparse
+    )
+    row_flops = 2 * layout.n_weights
+    n_pieces = min(
+        -(-n_rows // block_size), int(n_rows * row_flops / _FLOPS_FOR_A_THREAD)
+    )
+    threads = Threads(n_pieces)
     workspace = make_workspace(
-        architecture, block_size, params.dtype, sparse=data.sparse, training=False
+        architecture,
+        threads.most * block_size,
+        params.dtype,
+        sparse=data.sparse,
+        training=False,
     )
     sizes = architecture.sizes
     layer = len(sizes) - 1 if layer is None else layer
     out = np.empty((n_rows, sizes[layer]), params.dtype)
-    multiplications = block_size * largest_product(architecture, data.sparse)
-    per_run = max(int(_RUN_FLOPS / (2 * layout.n_weights)), block_size)
-    for start in range(0, n_rows, per_run):
+    per_run = max(int(_RUN_FLOPS / row_flops), block_size)
+
+    def run(start, team):
         rows = read_only(np.arange(start, min(start + per_run, n_rows)))
         part = out[start : start + per_run]
-        with turn(multiplications):
-            predict_blocks(
-                network, params, workspace, data, rows, part, block_size, layer
-            )
+        fixed = network, params, workspace, data, rows, part, block_size, layer
+        predict_blocks(*fixed, team)
+
+    for start in range(0, n_rows, per_run):
+        threads.run(partial(run, start))
     return out
 
 

@@ -1,5 +1,6 @@
 """The stochastic loop: one epoch after another, in runs short enough to interrupt."""
 
+from functools import partial
 from math import isfinite
 from time import perf_counter
 
@@ -7,15 +8,16 @@ import numpy as np
 
 from skmlp.core.inputs import read_only
 from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
-from skmlp.core.network import make_workspace, training_network
+from skmlp.core.network import training_network
 from skmlp.core.optimizers import step_address
 from skmlp.core.regularization import make_regularization
+from skmlp.core.workspace import make_workspace
 from skmlp.training.blocks import (
     flops_per_row,
-    largest_product,
     training_block_size,
+    training_chunk_size,
 )
-from skmlp.training.turns import turn
+from skmlp.training.threads import Threads
 
 _RUN_SECONDS = 0.03  # between two looks at Ctrl-C
 _UPDATE_FLOPS = 20
@@ -67,24 +69,33 @@ class Epochs:
     ):
         dtype, layout = params.dtype, architecture.layout()
         block_size = training_block_size(architecture, data, batch_size)
+        chunk_size = training_chunk_size(architecture, data, block_size)
         block_flops = flops_per_row(layout, data) * block_size
         block_flops += _UPDATE_FLOPS * layout.n_params
         self.network = training_network(
-            architecture, loss, dtype, loss_hyper, sparse=data.sparse
+            architecture,
+            loss,
+            dtype,
+            loss_hyper,
+            n_rows=block_size,
+            sparse=data.sparse,
         )
         self.params = params
         self.gradient = np.empty(layout.n_params, dtype)
         self.data = data
+        self.threads = Threads(-(-block_size // chunk_size))
         self.workspace = make_workspace(
             architecture,
             block_size,
             dtype,
             sparse=data.sparse,
             training=True,
+            chunk_size=chunk_size,
+            team_size=self.threads.most,
             accumulate=block_size < batch_size,
         )
-        self.batch_size, self.block_size = batch_size, block_size
-        self.largest_product = block_size * largest_product(architecture, data.sparse)
+        self.batch_size = batch_size
+        self.block_size, self.chunk_size = block_size, chunk_size
         self.alpha, self.mean_weight = float(alpha), float(mean_weight)
         self.step = step_address(optimizer, dtype)
         self.regularization = make_regularization(
@@ -111,6 +122,7 @@ class Epochs:
             hyper,
             self.batch_size,
             self.block_size,
+            self.chunk_size,
             self.alpha,
             self.mean_weight,
             self.regularization,
@@ -120,15 +132,16 @@ class Epochs:
         first, n_total = 0, n_blocks(rows.size, self.batch_size, self.block_size)
         while first < n_total and isfinite(state.loss[0]):
             last = min(first + self.blocks_per_run, n_total)
-            with turn(self.largest_product):
-                started = perf_counter()
-                run_blocks(
-                    self.network, state, self.workspace, self.data, recipe, first, last
-                )
-                seconds = perf_counter() - started
+            started = perf_counter()
+            self.threads.run(partial(self._run_blocks, state, recipe, first, last))
+            seconds = perf_counter() - started
             self._adjust_run(last - first, seconds)
             first = last
         return float(state.loss[0]) / rows.size
+
+    def _run_blocks(self, state, recipe, first, last, team):
+        fixed = self.network, state, self.workspace, self.data, recipe
+        run_blocks(*fixed, team, first, last)
 
     def loss_and_gradient(self, rows):
         """Mean loss, penalty included, and its gradient, as one full batch."""

@@ -14,6 +14,7 @@ from skmlp.core.layout import (
     scale,
     scale_views,
     start_normalization,
+    tail,
     weight_views,
     weights,
 )
@@ -58,7 +59,7 @@ def test_views_in_kernels_are_those_of_python(sizes):
 
     def mark(params, layout, i, number):
         weights(params, layout, i)[:] = number
-        bias(params, layout, i)[:] = -number
+        bias(tail(params, layout), layout, i)[:] = -number
 
     mark = as_kernel(mark)
     for i in range(1, len(sizes)):
@@ -94,7 +95,7 @@ def test_scales_and_running_statistics_in_kernels():
     params = np.zeros(layout.n_total)
 
     def mark(params, layout):
-        scale(params, layout, 1)[:] = 1
+        scale(tail(params, layout), layout, 1)[:] = 1
         running(params, layout, 1)[1] = 2
 
     as_kernel(mark)(params, layout)

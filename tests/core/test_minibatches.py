@@ -55,8 +55,10 @@ def train(
     *,
     batch_size,
     block_size=None,
+    chunk_size=None,
     cut=lambda: (),
     average=None,
+    n_threads=1,
 ):
     """An epoch of kernels for each order; returns their mean losses."""
     hyper = run_time_hyper(optimizer, HYPER[optimizer])
@@ -79,7 +81,9 @@ def train(
             moments=moments,
             batch_size=batch_size,
             block_size=block_size,
+            chunk_size=chunk_size,
             cuts=cut(),
+            n_threads=n_threads,
         )
         t += n_steps
         losses.append(loss)
@@ -98,9 +102,10 @@ def orders_of(problem, n_epochs=5):
     configuration=configurations,
     batch_size=st.integers(1, 20),
     block_size=st.integers(1, 20),
+    chunk_size=st.integers(1, 20),
 )
 def test_five_epochs_of_the_naive_twin(
-    optimizer, configuration, batch_size, block_size
+    optimizer, configuration, batch_size, block_size, chunk_size
 ):
     if configuration["weighted"] and configuration["n_rows"] == 1:
         configuration["weighted"] = False  # its only weight would be zero
@@ -119,6 +124,7 @@ def test_five_epochs_of_the_naive_twin(
         optimizer,
         batch_size=batch_size,
         block_size=min(block_size, batch_size),
+        chunk_size=min(chunk_size, block_size, batch_size),
     )
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
     actual_coefs, actual_intercepts = problem.lists()
@@ -195,6 +201,52 @@ def test_cuts_change_no_bit(optimizer, dtype, as_csr, batch_size, block_size):
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.skipif(DISABLED, reason="threads work together in compiled kernels only")
+@pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    configuration=configurations,
+    architecture=st.fixed_dictionaries(
+        {"dropout": st.sampled_from([0.0, 0.3])},
+        optional={"normalization": st.just("layer")},
+    ),
+    regularization=st.sets(st.sampled_from(sorted(STEPWISE))),
+    lengths=st.tuples(*[st.integers(1, 20)] * 3),
+    n_threads=st.sampled_from([2, 3, 8]),
+    dtype=st.sampled_from(DTYPES),
+)
+def test_threads_change_no_bit(
+    optimizer, configuration, architecture, regularization, lengths, n_threads, dtype
+):
+    if configuration["n_rows"] == 1:
+        configuration["weighted"] = False  # its only weight would be zero
+    batch_size, block_size, chunk_size = np.minimum.accumulate(
+        [min(lengths[0], configuration["n_rows"]), *lengths[1:]]
+    ).tolist()
+    results = []
+    for n in 1, n_threads:
+        problem = make_problem(
+            **configuration,
+            **architecture,
+            dtype=dtype,
+            regularization={name: STEPWISE[name] for name in regularization},
+        )
+        average = problem.params.copy()
+        losses = train(
+            problem,
+            orders_of(problem, 2),
+            optimizer,
+            batch_size=batch_size,
+            block_size=block_size,
+            chunk_size=chunk_size,
+            average=average,
+            n_threads=n,
+        )
+        arrays = np.array(losses), problem.params, average
+        results.append([array.tobytes() for array in arrays])
+    assert results[0] == results[1]
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
 def test_data_are_read_only_and_unchanged(dtype, as_csr):
@@ -241,8 +293,10 @@ import numba
 import numpy as np
 from skmlp.__main__ import warm_up
 from skmlp.core.jit import ENTRY_KERNELS
+from skmlp.core.products import large_products
 
 warm_up("float32")
+large_products(np.dtype("float32"))
 
 
 

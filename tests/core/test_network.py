@@ -8,8 +8,8 @@ from builders import flat, loss_and_gradient, make_data, make_problem
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.jit import DISABLED
 from skmlp.core.losses import LOSSES
-from skmlp.core.network import make_workspace
 from skmlp.core.normalization import NORMALIZATIONS
+from skmlp.core.workspace import make_workspace
 
 HIDDEN = [(), (4,), (4, 3), (3, 5, 4)]
 # Its value is averaged over outputs, its gradient is not, as in scikit-learn.
@@ -205,6 +205,30 @@ def test_blocks_sum_to_the_batch(loss, as_csr, block_size):
     np.testing.assert_allclose(gradient, expected, rtol=1e-11, atol=1e-14)
 
 
+@each_loss
+@dense_and_csr
+@pytest.mark.parametrize(("block_size", "chunk_size"), [(12, 1), (12, 5), (7, 3)])
+def test_chunks_sum_to_the_batch(loss, as_csr, block_size, chunk_size):
+    options = {"normalization": "layer", "dropout": 0.4}
+    problem = problem_for("tanh", loss, (4, 3), as_csr=as_csr, weighted=True, **options)
+    expected_value, expected = loss_and_gradient(problem)
+    value, gradient = loss_and_gradient(
+        problem, block_size=block_size, chunk_size=chunk_size
+    )
+    assert value == pytest.approx(expected_value, rel=1e-13)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-11, atol=1e-14)
+
+
+@dense_and_csr
+@pytest.mark.parametrize("hidden", HIDDEN, ids=str)
+def test_minibatches_of_several_blocks_whatever_the_depth(as_csr, hidden):
+    problem = problem_for("tanh", "log_loss", hidden, as_csr=as_csr)
+    expected_value, expected = loss_and_gradient(problem)
+    value, gradient = loss_and_gradient(problem, block_size=5, chunk_size=2)
+    assert value == pytest.approx(expected_value, rel=1e-13)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-11, atol=1e-14)
+
+
 @dense_and_csr
 def test_penalty_leaves_biases_alone(as_csr):
     options = {"as_csr": as_csr, "n_rows": 10}
@@ -238,7 +262,7 @@ def test_workspace_of_sparse_rows_has_no_room_for_dense_ones():
         make_workspace(architecture, 8, np.float32, sparse=sparse, training=True)
         for sparse in (False, True)
     )
-    assert dense.memory.size - sparse.memory.size == 8 * 5
+    assert dense.memory.size - sparse.memory.size == 48  # 8 * 5 and alignment
     assert dense.memory.dtype == np.float32
 
 
@@ -247,6 +271,6 @@ def test_workspace_of_inference_is_activations_only():
     workspace = make_workspace(
         architecture, 8, np.float64, sparse=False, training=False
     )
-    assert workspace.memory.size == 8 * (4 + 3)
+    assert workspace.memory.size == 8 * 4 + 32  # 8 * 3 and alignment
     for name in set(workspace._fields) - {"memory", "starts"}:
         assert getattr(workspace, name).size == 0

@@ -6,7 +6,15 @@ import pytest
 from builders import DTYPES, as_kernel, run_time_hyper
 
 from skmlp.core import optimizers
-from skmlp.core.optimizers import OPTIMIZERS, step_address, update
+from skmlp.core.layout import make_layout
+from skmlp.core.optimizers import (
+    OPTIMIZERS,
+    begin_step,
+    n_stretches,
+    step_address,
+    update,
+)
+from skmlp.core.team import ALONE, Team
 
 # Values of each optimizer's own parameters, in the order of the table.
 HYPER = {
@@ -31,8 +39,27 @@ def moments_for(name, params):
     return np.zeros((OPTIMIZERS[name].n_moments, params.size), params.dtype)
 
 
-def call_update(*arguments):
-    return update(*arguments)
+def take_step(name, params, gradient, moments, l2, rate, hyper):
+    """An empty stretch, which begins a step, and all parameters as one stretch."""
+    none, step = params[:0], OPTIMIZERS[name].step
+    step(none, gradient[:0], moments, 0, 0.0, rate, hyper)
+    return step(params, gradient, moments, 0, l2, rate, hyper)
+
+
+def call_update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares):
+    begin_step(step, params, gradient, moments, rate, hyper)
+    update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares, ALONE)
+
+
+def call_update_of_threads(
+    step, params, gradient, moments, n_weights, l2, rate, hyper, squares, n_threads
+):
+    begin_step(step, params, gradient, moments, rate, hyper)
+    for rank in range(n_threads - 1, -1, -1):
+        team = Team(rank, n_threads, 0)
+        update(
+            step, params, gradient, moments, n_weights, l2, rate, hyper, squares, team
+        )
 
 
 def test_every_row_is_tested():
@@ -54,7 +81,7 @@ def test_twenty_steps_of_the_naive_twin(name, hyper, dtype):
         gradient = (rng.standard_normal(30) * expected).astype(dtype)
         rate = 0.1 / t
         effective = rate * twin.correction(t)
-        OPTIMIZERS[name].step(params, gradient, moments, 0, 0.0, effective, hyper)
+        take_step(name, params, gradient, moments, 0.0, effective, hyper)
         twin.step([expected], [gradient.astype(np.float64)], rate)
         tolerance = {np.float32: 1e-4, np.float64: 1e-12}[dtype]
         np.testing.assert_allclose(params, expected, rtol=tolerance, atol=tolerance)
@@ -78,11 +105,11 @@ def test_correction(name, hyper):
 def test_zero_gradient_and_moments_move_nothing(name, hyper, dtype):
     params = np.linspace(-1, 1, 9).astype(dtype)
     before = params.copy()
-    OPTIMIZERS[name].step(
+    take_step(
+        name,
         params,
         np.zeros(9, dtype),
         moments_for(name, params),
-        0,
         0.0,
         0.1,
         run_time_hyper(name, hyper),
@@ -97,7 +124,7 @@ def test_nan_gradients_are_never_hidden(name, hyper, dtype):
     gradient[[0, 7]] = np.nan
     hyper = run_time_hyper(name, hyper)
     moments = moments_for(name, params)
-    OPTIMIZERS[name].step(params, gradient, moments, 0, 0.0, 0.1, hyper)
+    take_step(name, params, gradient, moments, 0.0, 0.1, hyper)
     np.testing.assert_array_equal(np.isnan(params), np.isnan(gradient))
 
 
@@ -110,42 +137,78 @@ def test_moments_never_become_denormal(name, hyper, dtype):
     hyper = run_time_hyper(name, hyper)
     seen = []
     for _ in range(1200):
-        OPTIMIZERS[name].step(params, np.zeros(8, dtype), moments, 0, 0.0, 0.1, hyper)
+        take_step(name, params, np.zeros(8, dtype), moments, 0.0, 0.1, hyper)
         seen.append(moments.copy())
     seen = np.abs(seen)
     assert ((seen == 0) | (seen >= tiny)).all()
 
 
-@each_case
-@pytest.mark.parametrize("n_weights", [0, 1, 8192, 9000, 20_000])
-def test_update_is_penalty_then_step(name, hyper, n_weights):
+def big_step(name, hyper):
+    """What one step takes, of several stretches."""
     rng = np.random.default_rng(0)
     params, gradient = rng.standard_normal((2, 20_000))
     assert params.size > 2 * optimizers._STRETCH
-    moments, l2, rate = moments_for(name, params), 0.3, 0.05
+    moments = moments_for(name, params)
     moments[:] = rng.random(moments.shape)
-    hyper = run_time_hyper(name, hyper)
-    expected, wanted_moments = params.copy(), moments.copy()
-    wanted_gradient = gradient.copy()
-    wanted_gradient[:n_weights] += l2 * params[:n_weights]
-    wanted_penalty = l2 / 2 * (params[:n_weights] ** 2).sum()
-    OPTIMIZERS[name].step(
-        expected, wanted_gradient, wanted_moments, 0, 0.0, rate, hyper.copy()
-    )
+    return params, gradient, moments, run_time_hyper(name, hyper)
 
-    penalty = as_kernel(call_update)(
-        step_address(name, params.dtype),
-        params,
-        gradient,
-        moments,
-        n_weights,
-        l2,
-        rate,
-        hyper,
-    )
-    assert penalty == pytest.approx(wanted_penalty, rel=1e-12)
+
+STRETCH = optimizers._STRETCH
+each_n_weights = pytest.mark.parametrize(
+    "n_weights", [0, 1, STRETCH, STRETCH + 808, 2 * STRETCH, 20_000]
+)
+
+
+def room_for_squares(n_weights, n_params):
+    """NaN for each stretch: all of them are written."""
+    n_rest = n_params - n_weights
+    return np.full(-(-n_weights // STRETCH) + -(-n_rest // STRETCH), np.nan)
+
+
+@each_case
+@each_n_weights
+def test_update_is_penalty_then_step(name, hyper, n_weights):
+    params, gradient, moments, hyper = big_step(name, hyper)
+    l2, rate = 0.3, 0.05
+    expected, wanted_moments = params.copy(), moments.copy()
+    wanted_gradient, wanted_hyper = gradient.copy(), hyper.copy()
+    wanted_gradient[:n_weights] += l2 * params[:n_weights]
+    wanted_squares = (params[:n_weights] ** 2).sum()
+    take_step(name, expected, wanted_gradient, wanted_moments, 0.0, rate, wanted_hyper)
+    squares = room_for_squares(n_weights, params.size)
+
+    step = step_address(name, params.dtype)
+    fixed = step, params, gradient, moments, n_weights, l2, rate
+    as_kernel(call_update)(*fixed, hyper, squares)
+    np.testing.assert_allclose(squares.sum(), wanted_squares, rtol=1e-12)
+    np.testing.assert_array_equal(squares[-(-n_weights // STRETCH) :], 0)
+    np.testing.assert_array_equal(hyper, wanted_hyper)
     np.testing.assert_allclose(params, expected, rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(moments, wanted_moments, rtol=1e-13, atol=1e-15)
+
+
+@each_case
+@each_n_weights
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_threads_share_an_update(name, hyper, n_weights, n_threads):
+    """In whichever order they come, to the bit."""
+    results = []
+    for n in 1, n_threads:
+        params, gradient, moments, own_hyper = big_step(name, hyper)
+        squares = room_for_squares(n_weights, params.size)
+        step = step_address(name, params.dtype)
+        fixed = step, params, gradient, moments, n_weights, 0.3, 0.05
+        as_kernel(call_update_of_threads)(*fixed, own_hyper, squares, n)
+        arrays = params, gradient, moments, own_hyper, squares
+        results.append([array.tobytes() for array in arrays])
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (64, 64), (64, 64, 1), (100, 4000, 3)])
+def test_stretches_are_counted_as_they_are_written(sizes):
+    layout = make_layout(sizes)
+    expected = room_for_squares(layout.n_weights, layout.n_params).size
+    assert n_stretches(layout) == expected
 
 
 @each_dtype
@@ -165,9 +228,8 @@ def test_weights_of_dead_units_become_zero(name, hyper, dtype):
     limit = {np.float32: 1e-17, np.float64: 1e-152}[dtype]
     params = np.full(8, limit / 2, dtype)
     moments = moments_for(name, params)
-    OPTIMIZERS[name].step(
-        params, np.zeros(8, dtype), moments, 0, 1e-4, 0.1, run_time_hyper(name, hyper)
-    )
+    hyper = run_time_hyper(name, hyper)
+    take_step(name, params, np.zeros(8, dtype), moments, 1e-4, 0.1, hyper)
     np.testing.assert_array_equal(params, 0)
     np.testing.assert_array_equal(moments, 0)
 
@@ -183,7 +245,7 @@ def test_lead_of_schedule_free_is_from_the_average(beta_1, dtype):
     moments, expected = moments_for("schedule_free", params), params.astype(float)
     for rate in (0.0, 0.1, 0.3, 0.2, 0.0, 0.1):  # as after a warm-up from zero
         gradient = rng.standard_normal(10).astype(dtype)
-        row.step(params, gradient, moments, 0, 0.0, rate, hyper)
+        take_step("schedule_free", params, gradient, moments, 0.0, rate, hyper)
         twin.step([expected], [gradient.astype(float)], rate)
         average = params - row.lead(moments, hyper)
         np.testing.assert_allclose(average, twin.x[0], rtol=1e-5, atol=1e-6)

@@ -1,33 +1,36 @@
 import naive
 import numpy as np
 import pytest
-from builders import DTYPES, make_problem
+from builders import DTYPES, make_problem, run_together
 
 from skmlp.core.inputs import read_only
+from skmlp.core.jit import DISABLED
 from skmlp.core.losses import LINKS
-from skmlp.core.network import make_workspace, prediction_network
+from skmlp.core.network import prediction_network
 from skmlp.core.predict import predict_blocks
+from skmlp.core.workspace import make_workspace
 
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
 
 
-def predict(problem, link, rows, block_size):
+def predict(problem, link, rows, block_size, n_threads=1):
     dtype = problem.params.dtype
     workspace = make_workspace(
-        problem.architecture, block_size, dtype, sparse=problem.sparse, training=False
+        problem.architecture,
+        n_threads * block_size,
+        dtype,
+        sparse=problem.sparse,
+        training=False,
     )
     workspace.memory[:] = np.nan
     out = np.full((len(rows), problem.Y.shape[1]), np.nan, dtype)
-    predict_blocks(
-        prediction_network(problem.architecture, link, dtype, sparse=problem.sparse),
-        problem.params,
-        workspace,
-        problem.data,
-        read_only(np.asarray(rows, np.intp)),
-        out,
-        block_size,
-        len(problem.layout.sizes) - 1,
+    network = prediction_network(
+        problem.architecture, link, dtype, large=False, sparse=problem.sparse
     )
+    rows = read_only(np.asarray(rows, np.intp))
+    fixed = network, problem.params, workspace, problem.data, rows, out, block_size
+    last = len(problem.layout.sizes) - 1
+    run_together(n_threads, lambda team: predict_blocks(*fixed, last, team))
     return out
 
 
@@ -43,6 +46,18 @@ def test_naive_twin_at_any_block_size(link, hidden, as_csr, dtype, block_size):
     expected = naive.predict(*problem.lists(), problem.X, "tanh", link)
     tolerance = TOLERANCE[dtype]
     np.testing.assert_allclose(y_pred, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.skipif(DISABLED, reason="threads work together in compiled kernels only")
+@pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("block_size", [1, 4, 64])
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_threads_change_no_bit(as_csr, dtype, block_size, n_threads):
+    problem = make_problem((5, 6, 3), n_rows=13, as_csr=as_csr, dtype=dtype)
+    arguments = problem, "softmax", np.arange(13), block_size
+    expected = predict(*arguments)
+    assert predict(*arguments, n_threads=n_threads).tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])

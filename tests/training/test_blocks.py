@@ -10,6 +10,7 @@ from skmlp.training.blocks import (
     flops_per_row,
     prediction_block_size,
     training_block_size,
+    training_chunk_size,
 )
 
 architectures = st.lists(st.integers(1, 3000), min_size=2, max_size=5).map(
@@ -56,26 +57,57 @@ def test_prediction(architecture, n_rows, as_csr):
 
 @pytest.mark.parametrize(
     ("batch_size", "expected"),
-    [(100, 100), (156, 156), (157, 79), (312, 156), (313, 313)],
+    [(100, 100), (1024, 1024), (1025, 513), (2048, 1024), (2049, 683)],
 )
-def test_minibatches_just_above_a_small_product_are_halved(batch_size, expected):
+def test_minibatches_of_many_rows_are_cut_into_equal_parts(batch_size, expected):
     architecture = make_architecture([64, 100, 10])
     data = rows_for(architecture.layout())
     assert training_block_size(architecture, data, batch_size) == expected
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(
+    architecture=architectures, block_size=st.integers(1, 1024), as_csr=st.booleans()
+)
+def test_chunks(architecture, block_size, as_csr):
+    """Pairs of equal parts: two threads have the same to do."""
+    layout = architecture.layout()
+    data = rows_for(layout, as_csr)
+    chunk_size = training_chunk_size(architecture, data, block_size)
+    assert isinstance(chunk_size, int)
+    assert 1 <= chunk_size <= block_size
+    n_chunks = -(-block_size // chunk_size)
+    assert n_chunks == 1 or chunk_size * n_chunks - block_size < n_chunks
+    enough = blocks._CHUNK_FLOPS / flops_per_row(layout, data)
+    most = max(enough, blocks._CHUNK_ROWS, block_size // 4)
+    assert chunk_size <= most
+    if n_chunks > 1:
+        assert block_size > int(enough)
+
+
+def test_chunks_of_a_network_that_is_large_enough():
+    architecture = make_architecture([64, 100, 10])
+    data = rows_for(architecture.layout())
+    sizes = [
+        training_chunk_size(architecture, data, n) for n in (64, 90, 91, 200, 1000)
+    ]
+    assert sizes == [64, 90, 46, 50, 250]
 
 
 def test_batch_normalisation_needs_the_whole_minibatch():
     architecture = make_architecture([64, 100, 10], normalization="batch")
     data = rows_for(architecture.layout())
     assert training_block_size(architecture, data, 10_000) == 10_000
+    assert training_chunk_size(architecture, data, 10_000) == 10_000
 
 
-def test_predictions_keep_to_small_products():
+def test_predictions_keep_to_the_cache():
     narrow = make_architecture([50, 100, 5])
-    assert prediction_block_size(narrow, rows_for(narrow.layout()), 10**5) == 200
+    assert prediction_block_size(narrow, rows_for(narrow.layout()), 10**5) == 384
     wide = make_architecture([512, 512, 1])
-    # A small product would have three rows only.
-    assert prediction_block_size(wide, rows_for(wide.layout()), 10**5) > 3
+    assert prediction_block_size(wide, rows_for(wide.layout()), 10**5) == 63
+    huge = make_architecture([50_000, 512, 1])
+    assert prediction_block_size(huge, rows_for(huge.layout()), 10**5) == 12
 
 
 def test_flops_of_sparse_rows_count_what_is_there():

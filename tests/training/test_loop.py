@@ -62,29 +62,6 @@ def test_epochs_of_the_naive_twin(name, batch_size, as_csr):
     np.testing.assert_allclose(problem.params, flat(*lists), rtol=1e-7)
 
 
-def test_runs_are_not_cut_for_the_time_of_waiting(monkeypatch):
-    """Or threads would take turns after each block, in the end."""
-
-    class Clock:
-        now = 0.0
-
-        def __enter__(self):
-            self.now += 60
-
-        def __exit__(self, *_):
-            pass
-
-    clock = Clock()
-    monkeypatch.setattr(loop, "turn", lambda _: clock)
-    monkeypatch.setattr(loop, "perf_counter", lambda: clock.now)
-    problem = draw(n_rows=150)
-    epochs = epochs_of(problem, 5, "sgd")
-    epochs.blocks_per_run = 4
-    moments, hyper = np.zeros((1, problem.params.size)), np.array([0.0, 0.0])
-    epochs.run(np.arange(150), np.zeros(30), moments, hyper)
-    assert epochs.blocks_per_run > 4
-
-
 @pytest.mark.parametrize("batch_size", [7, 150])
 def test_lengths_of_runs_change_no_bit(monkeypatch, batch_size):
     results = []

@@ -197,6 +197,13 @@ def test_a_changed_initial_rate_rescales_any_schedule(schedule):
     np.testing.assert_allclose(ours.rates(3)[0], 3 * other.rates(3)[0], rtol=1e-14)
 
 
+def take_step(row, params, gradient, optimizer, rate):
+    """As kernels do: an empty stretch, then all parameters as one."""
+    for n in 0, params.size:
+        memory = optimizer.moments, 0, 0.0, rate, optimizer.hyper
+        row.step(params[:n], gradient[:n], *memory)
+
+
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt])
 def test_between_epochs_parameters_are_the_average(error):
     optimizer, row = make("schedule_free"), OPTIMIZERS["schedule_free"]
@@ -205,15 +212,7 @@ def test_between_epochs_parameters_are_the_average(error):
         try:
             with optimizer.training(params):
                 for rate in optimizer.rates(2)[0]:
-                    row.step(
-                        params[:5],
-                        params[:5] + 1,
-                        optimizer.moments,
-                        0,
-                        0.0,
-                        rate,
-                        optimizer.hyper,
-                    )
+                    take_step(row, params[:5], params[:5] + 1, optimizer, rate)
                 inside = params.copy()
                 if error is not None:
                     raise error
@@ -274,9 +273,7 @@ def minimum(name, function, n_steps, **settings):
         with optimizer.training(x):
             for rate in optimizer.rates(n_steps)[0]:
                 gradient = function(x)[1]
-                OPTIMIZERS[name].step(
-                    x, gradient, optimizer.moments, 0, 0.0, rate, optimizer.hyper
-                )
+                take_step(OPTIMIZERS[name], x, gradient, optimizer, rate)
         optimizer.epoch_ended(optimizer.n_steps, function(x)[0])
     return function(x)[0]
 

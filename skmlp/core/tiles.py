@@ -1,0 +1,402 @@
+"""Blocks of numbers that stay in vector registers: the innermost step of a product.
+
+``tile(C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add)``
+    C <- A B, or C + A B, for at most `TILE_ROWS` x `TILE_VECTORS` vectors of C. It
+    begins at ``c_at`` of the array and has m rows, ``c_row`` apart, and n columns.
+    Element (i, k) of A lies at ``a_at + i a_row + k a_step``. B, at ``b_at``, has
+    ``n_steps`` rows of n numbers, rounded up to whole vectors.
+``copy(P, p_at, p_row, B, b_at, b_row, n_rows, n)``
+    Rows of n numbers, rounded up to ``p_row`` by zeros if that is less than a vector.
+``copy_columns(P, p_at, B, b_at, b_row, n_rows, n)``
+    Tiles of `TILE_ROWS` of n columns, one behind the other, each row by row.
+``transpose(P, p_at, p_row, B, b_at, b_row)``
+    One square block, as wide as a vector.
+
+Each element of C is the sum over k in this order, wherever in a tile it lies: a
+product has the same bits however it is cut into tiles and given to threads.
+With the JIT off (``NUMBA_DISABLE_JIT=1``) each has a plain NumPy form.
+"""
+
+import numba
+from llvmlite import binding, ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numpy.lib.stride_tricks import as_strided
+
+from skmlp.core.jit import DISABLED, jit
+
+
+def _features():
+    """What the processor can do, as far as Numba is allowed to use it."""
+    if numba.config.CPU_FEATURES is not None:
+        return set(numba.config.CPU_FEATURES.split(","))
+    if numba.config.CPU_NAME == "generic":
+        return set()
+    try:
+        return set(binding.get_host_cpu_features().flatten().split(","))
+    except RuntimeError:  # not known on this system
+        return set()
+
+
+def _vectors(features):
+    """Bytes of a vector, and how many of them six rows of a tile may have each.
+
+    Sums, a row of B and a factor then fill 32 registers, or 16.
+    """
+    if "+avx512f" in features:
+        return 64, 4
+    if "+avx" in features:
+        return 32, 2
+    return 16, 4 if "+neon" in features else 2
+
+
+TILE_ROWS = 6
+VECTOR_BYTES, TILE_VECTORS = _vectors(_features())
+
+
+def _lanes(real):
+    return VECTOR_BYTES // (4 if isinstance(real, ir.FloatType) else 8)
+
+
+class _Vectors:
+    """Loads and stores of whole vectors at places counted in numbers."""
+
+    def __init__(self, builder, real):
+        self.builder, self.lanes = builder, _lanes(real)
+        self.type = ir.VectorType(real, self.lanes)
+        self.align = VECTOR_BYTES // self.lanes
+
+    def _at(self, start, offset):
+        place = self.builder.gep(start, [offset])
+        return self.builder.bitcast(place, self.type.as_pointer())
+
+    def load(self, start, offset):
+        return self.builder.load(self._at(start, offset), align=self.align)
+
+    def store(self, value, start, offset):
+        self.builder.store(value, self._at(start, offset), align=self.align)
+
+    def mask(self, n):
+        """For the first n numbers of a vector; n may be negative, or too large."""
+        lanes = ir.Constant(ir.VectorType(_INT32, self.lanes), list(range(self.lanes)))
+        n = self.broadcast(self.builder.trunc(n, _INT32))
+        return self.builder.icmp_signed("<", lanes, n)
+
+    def _masked(self, what, result, *arguments):
+        builder, pointer = self.builder, self.type.as_pointer()
+        name = f"llvm.masked.{what}.v{self.lanes}f{8 * self.align}.p0"
+        kinds = [
+            pointer if argument.type == pointer else argument.type
+            for argument in arguments
+        ]
+        function = ir.FunctionType(result, kinds)
+        function = cgutils.get_or_insert_function(builder.module, function, name)
+        return builder.call(function, arguments)
+
+    def load_part(self, start, offset, mask):
+        """Zero where there is nothing."""
+        zero, place = ir.Constant(self.type, None), self._at(start, offset)
+        arguments = place, _INT32(self.align), mask, zero
+        return self._masked("load", self.type, *arguments)
+
+    def store_part(self, value, start, offset, mask):
+        arguments = value, self._at(start, offset), _INT32(self.align), mask
+        self._masked("store", ir.VoidType(), *arguments)
+
+    def broadcast(self, number):
+        undefined = ir.Constant(ir.VectorType(number.type, self.lanes), ir.Undefined)
+        first = self.builder.insert_element(undefined, number, _INT32(0))
+        return self._shuffle(first, undefined, [0] * self.lanes)
+
+    def _shuffle(self, a, b, places):
+        mask = ir.Constant(ir.VectorType(_INT32, self.lanes), places)
+        return self.builder.shuffle_vector(a, b, mask)
+
+    def exchange(self, a, b, distance):
+        """Swap the off-diagonal parts of a pair of rows: a step of a transposition."""
+        n = self.lanes
+        low = [i if not i & distance else n + i - distance for i in range(n)]
+        high = [i + distance if not i & distance else n + i for i in range(n)]
+        return self._shuffle(a, b, low), self._shuffle(a, b, high)
+
+    def multiply_add(self):
+        """The function a b + c, fused where the processor can."""
+        name = f"llvm.fmuladd.v{self.lanes}f{8 * self.align}"
+        kind = ir.FunctionType(self.type, [self.type] * 3)
+        return cgutils.get_or_insert_function(self.builder.module, kind, name)
+
+
+_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
+
+
+def _begin(context, builder, kind, array, offset):
+    """Address of an array's element."""
+    from numba.np.arrayobj import make_array  # importing it takes long
+
+    return builder.gep(make_array(kind)(context, builder, array).data, [offset])
+
+
+def _tile(n_vectors):
+    """An intrinsic for tiles of ``n_vectors`` vectors per row."""
+
+    @intrinsic
+    def tile(
+        context, C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add
+    ):
+        def generate(context, builder, signature, args):
+            kinds = signature.args
+            vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
+            c = _begin(context, builder, kinds[0], args[0], args[1])
+            a = _begin(context, builder, kinds[3], args[3], args[4])
+            b = _begin(context, builder, kinds[7], args[7], args[8])
+            c_row, a_row, a_step, n_steps, m, n, add = (
+                args[i] for i in (2, 5, 6, 9, 10, 11, 12)
+            )
+            factors = a, a_row, a_step, b
+            sums = _sums(builder, vectors, n_vectors, *factors, n_steps, m)
+            whole = builder.and_(
+                builder.icmp_signed("==", m, _INT64(TILE_ROWS)),
+                builder.icmp_signed("==", n, _INT64(n_vectors * vectors.lanes)),
+            )
+            adds = builder.icmp_signed("!=", add, _INT64(0))
+            with builder.if_else(whole) as (all_of_it, part_of_it):
+                with all_of_it:
+                    _store_whole(builder, vectors, sums, c, c_row, adds)
+                with part_of_it:
+                    _store_part(builder, vectors, sums, c, c_row, m, n, adds)
+            return context.get_dummy_value()
+
+        index = types.intp
+        places = C, index, index, A, index, index, index, B, *(index,) * 5
+        return types.none(*places), generate
+
+    return tile
+
+
+def _sums(builder, vectors, n_vectors, a, a_row, a_step, b, n_steps, m):
+    """Rows of vectors: the sums over k of a[i, k] times row k of B.
+
+    Rows beyond m repeat the last one, so that nothing is read that is not there.
+    """
+    multiply_add = vectors.multiply_add()
+    last = builder.sub(m, _INT64(1))
+    offsets = []
+    for i in range(TILE_ROWS):
+        inside = builder.icmp_signed("<", _INT64(i), m)
+        offsets.append(builder.mul(a_row, builder.select(inside, _INT64(i), last)))
+    before = builder.block
+    body = builder.append_basic_block("sums")
+    after = builder.append_basic_block("summed")
+    builder.branch(body)
+    builder.position_at_end(body)
+    k, a_k, b_k = (builder.phi(start.type) for start in (_INT64(0), a, b))
+    sums = [
+        [builder.phi(vectors.type) for _ in range(n_vectors)] for _ in range(TILE_ROWS)
+    ]
+    row = [vectors.load(b_k, _INT64(v * vectors.lanes)) for v in range(n_vectors)]
+    added = []
+    for offset, parts in zip(offsets, sums):
+        factor = vectors.broadcast(builder.load(builder.gep(a_k, [offset])))
+        added.append(
+            [builder.call(multiply_add, [factor, x, s]) for x, s in zip(row, parts)]
+        )
+    steps = (
+        (k, _INT64(0), builder.add(k, _INT64(1))),
+        (a_k, a, builder.gep(a_k, [a_step])),
+        (b_k, b, builder.gep(b_k, [_INT64(n_vectors * vectors.lanes)])),
+        *(
+            (s, ir.Constant(vectors.type, None), x)
+            for parts, new in zip(sums, added)
+            for s, x in zip(parts, new)
+        ),
+    )
+    for phi, first, following in steps:
+        phi.add_incoming(first, before)
+        phi.add_incoming(following, body)
+    builder.cbranch(builder.icmp_signed("<", steps[0][2], n_steps), body, after)
+    builder.position_at_end(after)
+    return added
+
+
+def _store_whole(builder, vectors, sums, c, c_row, adds):
+    places = [
+        (value, builder.mul(c_row, _INT64(i)), _INT64(v * vectors.lanes))
+        for i, parts in enumerate(sums)
+        for v, value in enumerate(parts)
+    ]
+    with builder.if_else(adds) as (more, anew):
+        with more:
+            for value, row, column in places:
+                start = builder.gep(c, [row])
+                value = builder.fadd(value, vectors.load(start, column))
+                vectors.store(value, start, column)
+        with anew:
+            for value, row, column in places:
+                vectors.store(value, builder.gep(c, [row]), column)
+
+
+def _store_part(builder, vectors, sums, c, c_row, m, n, adds):
+    """The first m rows and n columns."""
+    masks = [
+        vectors.mask(builder.sub(n, _INT64(v * vectors.lanes)))
+        for v in range(len(sums[0]))
+    ]
+    for i, parts in enumerate(sums):
+        with builder.if_then(builder.icmp_signed("<", _INT64(i), m)):
+            start = builder.gep(c, [builder.mul(c_row, _INT64(i))])
+            for v, (value, mask) in enumerate(zip(parts, masks)):
+                place = _INT64(v * vectors.lanes)
+                before = vectors.load_part(start, place, mask)
+                before = builder.select(adds, before, ir.Constant(vectors.type, None))
+                vectors.store_part(builder.fadd(value, before), start, place, mask)
+
+
+def _copy():
+    """An intrinsic that copies rows, and fills the last vector of each with zeros."""
+
+    @intrinsic
+    def copy(context, P, p_at, p_row, B, b_at, b_row, n_rows, n):
+        def generate(context, builder, signature, args):
+            kinds = signature.args
+            vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
+            p = _begin(context, builder, kinds[0], args[0], args[1])
+            b = _begin(context, builder, kinds[3], args[3], args[4])
+            p_row, b_row, n_rows, n = args[2], *args[5:]
+            lanes = _INT64(vectors.lanes)
+            n_whole = builder.sdiv(n, lanes)
+            start = builder.mul(n_whole, lanes)
+            rest = builder.sub(n, start)
+            mask = vectors.mask(rest)
+            room = vectors.mask(builder.sub(p_row, start))
+            with cgutils.for_range(builder, n_rows) as rows:
+                here = builder.gep(b, [builder.mul(rows.index, b_row)])
+                there = builder.gep(p, [builder.mul(rows.index, p_row)])
+                with cgutils.for_range(builder, n_whole) as columns:
+                    place = builder.mul(columns.index, lanes)
+                    vectors.store(vectors.load(here, place), there, place)
+                with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
+                    part = vectors.load_part(here, start, mask)
+                    vectors.store_part(part, there, start, room)
+            return context.get_dummy_value()
+
+        index = types.intp
+        return types.none(P, index, index, B, index, index, index, index), generate
+
+    return copy
+
+
+def _copy_columns():
+    """An intrinsic that copies columns, as many together as a tile has rows."""
+
+    @intrinsic
+    def copy_columns(context, P, p_at, B, b_at, b_row, n_rows, n):
+        def generate(context, builder, signature, args):
+            kinds = signature.args
+            vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
+            p = _begin(context, builder, kinds[0], args[0], args[1])
+            b = _begin(context, builder, kinds[2], args[2], args[3])
+            b_row, n_rows, n = args[4:]
+            step = _INT64(TILE_ROWS)
+            offsets = [_INT64(v) for v in range(0, TILE_ROWS, vectors.lanes)]
+            n_whole = builder.sdiv(n, step)
+
+            def copy_part(row, tile, width):
+                here = builder.add(builder.mul(row, b_row), builder.mul(tile, step))
+                there = builder.add(builder.mul(tile, n_rows), row)
+                there = builder.mul(there, step)
+                for offset in offsets:
+                    mask = vectors.mask(builder.sub(width, offset))
+                    part = vectors.load_part(b, builder.add(here, offset), mask)
+                    vectors.store_part(part, p, builder.add(there, offset), mask)
+
+            rest = builder.sub(n, builder.mul(n_whole, step))
+            with cgutils.for_range(builder, n_rows) as rows:
+                with cgutils.for_range(builder, n_whole) as tiles:
+                    copy_part(rows.index, tiles.index, step)
+                with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
+                    copy_part(rows.index, n_whole, rest)
+            return context.get_dummy_value()
+
+        index = types.intp
+        return types.none(P, index, B, index, index, index, index), generate
+
+    return copy_columns
+
+
+def _transpose():
+    """An intrinsic that transposes a block in registers."""
+
+    @intrinsic
+    def transpose(context, P, p_at, p_row, B, b_at, b_row):
+        def generate(context, builder, signature, args):
+            kinds = signature.args
+            vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
+            p = _begin(context, builder, kinds[0], args[0], args[1])
+            b = _begin(context, builder, kinds[3], args[3], args[4])
+            n = vectors.lanes
+            rows = [vectors.load(b, builder.mul(args[5], _INT64(i))) for i in range(n)]
+            distance = 1
+            while distance < n:
+                for i in range(n):
+                    if not i & distance:
+                        pair = rows[i], rows[i + distance]
+                        rows[i], rows[i + distance] = vectors.exchange(*pair, distance)
+                distance *= 2
+            for i, row in enumerate(rows):
+                vectors.store(row, p, builder.mul(args[2], _INT64(i)))
+            return context.get_dummy_value()
+
+        index = types.intp
+        return types.none(P, index, index, B, index, index), generate
+
+    return transpose
+
+
+def _rows(array, at, shape, row, step=1):
+    """A matrix in an array, from any element on, with any distances."""
+    size = array.itemsize
+    return as_strided(array.reshape(-1)[at:], shape, (row * size, step * size))
+
+
+if DISABLED:
+
+    def tile(C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add):
+        out = _rows(C, c_at, (m, n), c_row)
+        a = _rows(A, a_at, (m, n_steps), a_row, a_step)
+        lanes = VECTOR_BYTES // B.itemsize
+        result = a @ _rows(B, b_at, (n_steps, n), -(-n // lanes) * lanes)
+        out[:] = out + result if add else result
+
+    def copy(P, p_at, p_row, B, b_at, b_row, n_rows, n):
+        lanes = VECTOR_BYTES // P.itemsize
+        width = min(p_row, -(-n // lanes) * lanes)
+        out = _rows(P, p_at, (n_rows, width), p_row)
+        out[:, :n] = _rows(B, b_at, (n_rows, n), b_row)
+        out[:, n:] = 0
+
+    def copy_columns(P, p_at, B, b_at, b_row, n_rows, n):
+        for first in range(0, n, TILE_ROWS):
+            width = min(TILE_ROWS, n - first)
+            out = _rows(P, p_at + first * n_rows, (n_rows, width), TILE_ROWS)
+            out[:] = _rows(B, b_at + first, (n_rows, width), b_row)
+
+    def transpose(P, p_at, p_row, B, b_at, b_row):
+        shape = (VECTOR_BYTES // P.itemsize,) * 2
+        _rows(P, p_at, shape, p_row)[:] = _rows(B, b_at, shape, b_row).T
+
+else:
+    copy, copy_columns, transpose = _copy(), _copy_columns(), _transpose()
+    _tile_1, _tile_2, _tile_3, _tile_4 = (_tile(n) for n in (1, 2, 3, 4))
+
+    @jit
+    def tile(C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add):
+        c, a = (C, c_at, c_row), (A, a_at, a_row, a_step)
+        b, lanes = (B, b_at), VECTOR_BYTES // C.itemsize
+        if n <= lanes:
+            _tile_1(*c, *a, *b, n_steps, m, n, add)
+        elif n <= 2 * lanes:
+            _tile_2(*c, *a, *b, n_steps, m, n, add)
+        elif n <= 3 * lanes:
+            _tile_3(*c, *a, *b, n_steps, m, n, add)
+        else:
+            _tile_4(*c, *a, *b, n_steps, m, n, add)

@@ -1,0 +1,426 @@
+import numpy as np
+import pytest
+from builders import DTYPES, as_kernel
+
+from skmlp.core import products, tiles
+from skmlp.core.inputs import gather
+from skmlp.core.jit import DISABLED
+from skmlp.core.products import (
+    is_small,
+    large_gradient,
+    large_product,
+    large_products,
+    multiply_panel,
+    pack,
+    padded_width,
+    scratch_size,
+)
+from skmlp.core.tiles import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
+
+SENTINEL = 7.0
+TOLERANCE = {np.float32: 1e-5, np.float64: 1e-13}
+DEPTH, DEPTH_OF_GRADIENT = products._DEPTH, products._DEPTH_OF_GRADIENT
+ROWS_OF_GRADIENT = products._ROWS_OF_GRADIENT
+
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+each_addition = pytest.mark.parametrize("adds", [0, 1])
+each_direction = pytest.mark.parametrize("back", [0, 1])
+
+
+# Kernels for intrinsics, which Python cannot call.
+@as_kernel
+def call_tile(C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add):
+    c, a = (C, c_at, c_row), (A, a_at, a_row, a_step)
+    tiles.tile(*c, *a, B, b_at, n_steps, m, n, add)
+
+
+@as_kernel
+def call_copy(P, p_at, p_row, B, b_at, b_row, n_rows, n):
+    tiles.copy(P, p_at, p_row, B, b_at, b_row, n_rows, n)
+
+
+@as_kernel
+def call_copy_columns(P, p_at, B, b_at, b_row, n_rows, n):
+    tiles.copy_columns(P, p_at, B, b_at, b_row, n_rows, n)
+
+
+@as_kernel
+def call_transpose(P, p_at, p_row, B, b_at, b_row):
+    tiles.transpose(P, p_at, p_row, B, b_at, b_row)
+
+
+@as_kernel
+def call_gather(A, X, rows):
+    gather(A, X, rows)
+
+
+def lanes_of(dtype):
+    return VECTOR_BYTES // np.dtype(dtype).itemsize
+
+
+def panel_of(dtype):
+    """Columns of a panel."""
+    return TILE_VECTORS * lanes_of(dtype)
+
+
+def draw(shape, dtype, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def inside(matrix, filler=SENTINEL, border=70):
+    """A copy within a long array of ``filler``, and the array."""
+    whole = np.full(matrix.size + 2 * border, filler, matrix.dtype)
+    part = whole[border : border + matrix.size].reshape(matrix.shape)
+    part[:] = matrix
+    return part, whole
+
+
+def assert_borders_kept(part, whole, filler=SENTINEL, border=70):
+    np.testing.assert_array_equal(whole[:border], filler)
+    np.testing.assert_array_equal(whole[border + part.size :], filler)
+
+
+def assert_close(actual, expected, dtype, depth):
+    """For sums of ``depth`` products of numbers around one."""
+    assert actual.dtype == dtype
+    atol = TOLERANCE[dtype] * np.sqrt(depth)
+    np.testing.assert_allclose(actual, expected, rtol=TOLERANCE[dtype], atol=atol)
+
+
+def matmul(A, B):
+    return A.astype(np.float64) @ B.astype(np.float64)
+
+
+@each_dtype
+@each_addition
+@pytest.mark.parametrize("depth", [1, 2, 7, 65])
+def test_tile(dtype, adds, depth):
+    """All sizes; A by rows, and by columns in sixes."""
+    for n in range(1, panel_of(dtype) + 1):
+        width = padded_width(n, np.dtype(dtype).itemsize)
+        B = np.full((depth, width), np.nan, dtype)
+        B[:, :n] = draw((depth, n), dtype, n)
+        b, _ = inside(B, np.nan)
+        for m in range(1, TILE_ROWS + 1):
+            for by_columns in False, True:
+                A = draw((m, depth), dtype, m)
+                if by_columns:
+                    held = np.full((depth, TILE_ROWS), np.nan, dtype)
+                    held[:, :m] = A.T
+                    a_row, a_step = 1, TILE_ROWS
+                else:
+                    held, a_row, a_step = A, depth, 1
+                a, _ = inside(held, np.nan)
+                before = np.full((m + 1, n + 3), SENTINEL, dtype)
+                C, whole = inside(before)
+                at, c_row = n + 5, C.shape[1]  # row 1, column 2
+                where = C.reshape(-1), at, c_row
+                factors = a.reshape(-1), 0, a_row, a_step, b.reshape(-1), 0
+                call_tile(*where, *factors, depth, m, n, adds)
+                expected = before.astype(np.float64)
+                expected[1:, 2 : n + 2] *= adds
+                expected[1:, 2 : n + 2] += matmul(A, B[:, :n])
+                assert_close(C, expected, dtype, depth)
+                changed = np.zeros(C.shape, bool)
+                changed[1:, 2 : n + 2] = True
+                np.testing.assert_array_equal(C[~changed], SENTINEL)
+                assert_borders_kept(C, whole)
+
+
+@each_dtype
+def test_tile_hides_no_nan(dtype):
+    n = panel_of(dtype)
+    A, B = np.ones((TILE_ROWS, 3), dtype), np.ones((3, n), dtype)
+    A[2, 1] = B[2, n - 1] = np.nan
+    C = np.full((TILE_ROWS, n), np.nan, dtype)
+    call_tile(C, 0, n, A, 0, 3, 1, B, 0, 3, TILE_ROWS, n, 0)
+    np.testing.assert_array_equal(np.isnan(C), np.isnan(A @ B))
+
+
+@each_dtype
+@pytest.mark.parametrize("room", [0, 1, 40])
+def test_copy(dtype, room):
+    """With ``room`` for zeros behind each row, up to a whole vector."""
+    lanes = lanes_of(dtype)
+    for n in range(1, 131):
+        for n_rows in 1, 3:
+            B, _ = inside(draw((n_rows, n + 2), dtype), np.nan)
+            before = np.full((n_rows, n + room), SENTINEL, dtype)
+            P, whole = inside(before)
+            call_copy(P.reshape(-1), 0, n + room, B.reshape(-1), 1, n + 2, n_rows, n)
+            expected = before.copy()
+            expected[:, : min(n + room, -(-n // lanes) * lanes)] = 0
+            expected[:, :n] = B[:, 1 : n + 1]
+            np.testing.assert_array_equal(P, expected)
+            assert_borders_kept(P, whole)
+
+
+@each_dtype
+def test_copy_columns(dtype):
+    for n in range(1, 131):
+        for n_rows in 1, 5:
+            B, _ = inside(draw((n_rows, n + 2), dtype), np.nan)
+            n_tiles = -(-n // TILE_ROWS)
+            before = np.full((n_tiles, n_rows, TILE_ROWS), SENTINEL, dtype)
+            P, whole = inside(before)
+            call_copy_columns(P.reshape(-1), 0, B.reshape(-1), 1, n + 2, n_rows, n)
+            columns = P.transpose(1, 0, 2).reshape(n_rows, -1)
+            np.testing.assert_array_equal(columns[:, :n], B[:, 1 : n + 1])
+            np.testing.assert_array_equal(columns[:, n:], SENTINEL)
+            assert_borders_kept(P, whole)
+
+
+@each_dtype
+def test_transpose(dtype):
+    n = lanes_of(dtype)
+    B = draw((n, n + 3), dtype)
+    P, whole = inside(np.full((n, n + 2), SENTINEL, dtype))
+    call_transpose(P.reshape(-1), 1, n + 2, B.reshape(-1), 2, n + 3)
+    np.testing.assert_array_equal(P[:, 1:-1], B[:, 2:-1].T)
+    np.testing.assert_array_equal(P[:, [0, -1]], SENTINEL)
+    assert_borders_kept(P, whole)
+
+
+@each_dtype
+@pytest.mark.parametrize("n", [*range(1, 20), 31, 32, 33, 130])
+def test_gather(dtype, n):
+    X, _ = inside(draw((5, n), dtype), np.nan)
+    rows = np.array([4, 0, 0, 2])
+    A, whole = inside(np.full((4, n), SENTINEL, dtype))
+    call_gather(A, X, rows)
+    np.testing.assert_array_equal(A, X[rows])
+    assert_borders_kept(A, whole)
+
+
+def pack_in_turns(W, back, n_threads=1):
+    """Panels of W or of W^T; what is not written shows as NaN."""
+    K, N = W.shape[::-1] if back else W.shape
+    size = K * padded_width(N, W.itemsize)
+    panels, whole = inside(np.full(size, np.nan, W.dtype))
+    for rank in range(n_threads):
+        turn = pack(panels, W, back, rank, n_threads)
+        n_panels = -(-N // panel_of(W.dtype))
+        assert 0 <= turn < n_threads
+        assert (rank - n_panels) % n_threads == turn
+    assert_borders_kept(panels, whole)
+    return panels
+
+
+def unpack(panels, K, N):
+    """The matrix that panels hold, and their padding."""
+    wide = panel_of(panels.dtype)
+    columns, B, padding = padded_width(N, panels.itemsize), np.empty((K, N)), []
+    for row in range(0, K, DEPTH):
+        depth = min(DEPTH, K - row)
+        for column in range(0, N, wide):
+            n = min(wide, N - column)
+            width = padded_width(n, panels.itemsize)
+            at = row * columns + depth * column
+            panel = panels[at : at + depth * width].reshape(depth, width)
+            B[row : row + depth, column : column + n] = panel[:, :n]
+            padding.append(panel[:, n:].ravel())
+    return B, np.concatenate(padding)
+
+
+SIZES = [1, 5, 6, 7, 15, 16, 17, 18, 63, 64, 65, 66, 67, 127, 128, 129, 130]
+AROUND_DEPTH = [255, 256, 257, 511, 512, 513, 1030]
+SHAPES = [
+    *((K, N) for K in SIZES for N in SIZES),
+    *((K, N) for K in AROUND_DEPTH for N in (1, 17, 64, 67, 130)),
+    *((K, N) for K in (1, 17, 64, 67, 130) for N in AROUND_DEPTH),
+]
+
+
+@each_dtype
+@each_direction
+def test_pack(dtype, back):
+    for K, N in SHAPES:
+        B = draw((K, N), dtype)
+        W, _ = inside(np.ascontiguousarray(B.T) if back else B, np.nan)
+        unpacked, padding = unpack(pack_in_turns(W, back), K, N)
+        np.testing.assert_array_equal(unpacked, B)
+        np.testing.assert_array_equal(padding, 0)
+
+
+@each_dtype
+@each_direction
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_threads_pack_each_panel_once(dtype, back, n_threads):
+    for K, N in [(1, 1), (7, 130), (130, 7), (513, 257), (257, 513)]:
+        W = draw((N, K) if back else (K, N), dtype)
+        panels, expected = pack_in_turns(W, back, n_threads), pack_in_turns(W, back)
+        assert panels.tobytes() == expected.tobytes()
+
+
+def address_of_multiply(dtype):
+    return large_products(np.dtype(dtype)).multiply
+
+
+@as_kernel
+def call_small(n_rows, W):
+    return products.small(n_rows, W)
+
+
+NO_WEIGHTS = {dtype: np.empty((0, 0), dtype) for dtype in DTYPES}
+
+
+def product(A, panels, N):
+    """For some rows of a large block, which has its weights in panels."""
+    C, whole = inside(np.full((len(A), N), np.nan, A.dtype))
+    W, n_rows = NO_WEIGHTS[A.dtype.type], products.FEW_ROWS
+    large_product(C, A, W, 0, n_rows, panels, address_of_multiply(A.dtype))
+    assert_borders_kept(C, whole)
+    return C
+
+
+@each_dtype
+@each_direction
+@pytest.mark.parametrize("m", [1, 5, 6, 7, 13, 66])
+def test_large_product(dtype, back, m):
+    """Padding of panels, rows below and columns aside count for nothing."""
+    for K, N in SHAPES[:: 5 if m > 7 or DISABLED else 1]:
+        B = draw((K, N), dtype)
+        A, _ = inside(draw((m, K), dtype, 1), np.nan)
+        panels = pack_in_turns(np.ascontiguousarray(B.T) if back else B, back)
+        C = product(A, panels, N)
+        assert_close(C, matmul(A, B), dtype, K)
+
+
+@pytest.mark.skipif(DISABLED, reason="BLAS computes the products then")
+@each_dtype
+@pytest.mark.parametrize("m", [1, 6, 7, 13, 67, 131])
+@pytest.mark.parametrize(("K", "N"), [(3, 5), (130, 67), (256, 200), (1030, 97)])
+def test_rows_of_a_product_are_those_of_any_part_of_it(dtype, m, K, N):
+    A, W = draw((m, K), dtype), draw((K, N), dtype, 1)
+    panels, back = pack_in_turns(W, 0), pack_in_turns(np.ascontiguousarray(W.T), 1)
+    assert panels.tobytes() == back.tobytes()
+    whole = product(A, panels, N)
+    for length in 1, 4, 6, 17:
+        parts = [product(A[i : i + length], panels, N) for i in range(0, m, length)]
+        assert np.concatenate(parts).tobytes() == whole.tobytes()
+    for n in {1, N // 2, N - 1}:
+        left = product(A, pack_in_turns(np.ascontiguousarray(W[:, :n]), 0), n)
+        assert left.tobytes() == whole[:, :n].tobytes()
+
+
+def gradient(A, dZ, dW, adds, n_threads=1, order=None):
+    """dW as threads compute it, one after the other."""
+    dtype = dW.dtype
+    part, whole = inside(dW)
+    for rank in range(n_threads) if order is None else order:
+        room = np.full(scratch_size(dtype.itemsize), np.nan, dtype)
+        scratch, around = inside(room)
+        arguments = scratch, address_of_multiply(dtype), adds, rank, n_threads
+        turn = large_gradient(part, A, dZ, *arguments)
+        assert 0 <= turn < n_threads
+        assert_borders_kept(scratch, around)
+    assert_borders_kept(part, whole)
+    return part
+
+
+AROUND_BLOCKS = [1, 7, 8, 13, 255, 256, 257, 512, 513]
+
+
+@each_dtype
+@each_addition
+@pytest.mark.parametrize("depth", AROUND_BLOCKS)
+def test_large_gradient(dtype, adds, depth):
+    shapes = [*SHAPES[:289:7], (255, 17), (ROWS_OF_GRADIENT + 1, 65), (530, 130)]
+    for m, n in shapes:
+        A, _ = inside(draw((depth, m), dtype, 1), np.nan)
+        dZ, _ = inside(draw((depth, n), dtype, 2), np.nan)
+        before = draw((m, n), dtype, 3) if adds else np.full((m, n), np.nan, dtype)
+        dW = gradient(A, dZ, before, adds)
+        expected = matmul(A.T, dZ)
+        if adds:
+            expected += before
+        assert_close(dW, expected, dtype, depth)
+
+
+@each_dtype
+@each_direction
+@pytest.mark.parametrize("n_rows", range(1, products.FEW_ROWS))
+def test_product_of_few_rows_is_without_panels(dtype, back, n_rows):
+    for K, N in SHAPES[:: 11 if DISABLED else 3]:
+        B, A = draw((K, N), dtype), draw((n_rows, K), dtype, 1)
+        W, _ = inside(np.ascontiguousarray(B.T) if back else B, np.nan)
+        C, whole = inside(np.full((n_rows, N), np.nan, dtype))
+        large_product(C, A, W, back, n_rows, np.empty(0, dtype), 0)
+        assert_close(C, matmul(A, B), dtype, K)
+        assert_borders_kept(C, whole)
+        if DISABLED:
+            break
+
+
+@pytest.mark.skipif(DISABLED, reason="BLAS computes the products then")
+@each_dtype
+@each_addition
+@pytest.mark.parametrize("n_threads", [2, 3, 8])
+def test_threads_change_no_bit_of_a_gradient(dtype, adds, n_threads):
+    sizes = 1, 6, 7, 50, ROWS_OF_GRADIENT, ROWS_OF_GRADIENT + 1, 1100
+    for m in sizes:
+        for n, depth in (5, 3), (1, 13), (67, 257), (130, 520):
+            A, dZ = draw((depth, m), dtype), draw((depth, n), dtype, 1)
+            before = draw((m, n), dtype, 2)
+            if not adds:
+                before[:] = np.nan
+            expected = gradient(A, dZ, before, adds)
+            backwards = reversed(range(n_threads))
+            dW = gradient(A, dZ, before, adds, n_threads, backwards)
+            assert dW.tobytes() == expected.tobytes()
+
+
+def test_turns_go_on_from_product_to_product():
+    """Each thread's turn is what the one before left of it: nobody is idle."""
+    done, n_threads = np.zeros((3, 4), int), 3
+    shapes = [(7, 40), (600, 30), (50, 50), (300, 20)]
+    for rank in range(n_threads):
+        turn = rank
+        for i, (m, n) in enumerate(shapes):
+            A, dZ = np.ones((9, m)), np.ones((9, n))
+            dW = np.zeros((m, n))
+            scratch = np.empty(scratch_size(8))
+            multiply = address_of_multiply(np.float64)
+            turn = large_gradient(dW, A, dZ, scratch, multiply, 0, turn, n_threads)
+            done[rank, i] = np.count_nonzero(dW)
+    np.testing.assert_array_equal(done.sum(axis=0), [m * n for m, n in shapes])
+
+
+def test_multiply_panel_takes_any_tiles():
+    """A cut into tiles' columns, as for gradients, and by rows, as for products."""
+    m, depth, n = 20, 9, panel_of(np.float64) - 1
+    A, B = draw((m, depth), np.float64), draw((depth, n), np.float64, 1)
+    panel = np.zeros(depth * padded_width(n, 8))
+    panel.reshape(depth, -1)[:, :n] = B
+    tiled = np.full(-(-m // TILE_ROWS) * TILE_ROWS * depth, np.nan)
+    call_copy_columns(tiled, 0, np.ascontiguousarray(A.T).reshape(-1), 0, m, depth, m)
+    by_rows, by_columns = np.full((2, m, n), np.nan)
+    steps = depth, TILE_ROWS * depth, 1
+    multiply_panel(by_rows, 0, A.reshape(-1), 0, *steps, panel, 0, depth, m, n, 0)
+    steps = 1, TILE_ROWS * depth, TILE_ROWS
+    multiply_panel(by_columns, 0, tiled, 0, *steps, panel, 0, depth, m, n, 0)
+    np.testing.assert_allclose(by_rows, A @ B, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(by_columns, A @ B, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((1, 1000, 1000), True),
+        ((1, 1000, 1001), False),
+        ((100, 100, 100), True),
+        ((101, 100, 100), False),
+    ],
+)
+def test_what_is_small(shape, expected):
+    assert is_small(*shape) == expected
+    assert call_small(shape[0], np.empty(shape[1:])) == expected
+
+
+@each_dtype
+def test_padded_width(dtype):
+    itemsize, lanes = np.dtype(dtype).itemsize, lanes_of(dtype)
+    for n in range(1, 131):
+        width = padded_width(n, itemsize)
+        assert width % lanes == 0
+        assert n <= width < n + lanes

@@ -1,0 +1,539 @@
+"""Threads that work on one fit: all of it, once, to the same bits."""
+
+import itertools
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import as_kernel
+from joblib import cpu_count
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+import skmlp
+from skmlp import MLPClassifier, MLPRegressor
+from skmlp.core.jit import DISABLED
+from skmlp.core.team import ALONE, Team, dismiss, make_teams, share, wait
+from skmlp.training import loop, threads
+from skmlp.training.threads import Threads
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+TIMEOUT = 240  # seconds, for what would hang
+together = pytest.mark.skipif(DISABLED, reason="threads need compiled kernels")
+
+
+@as_kernel
+def meet_all(team, n):
+    """Whether all of a team come n times."""
+    together = True
+    for _ in range(n):
+        together = together and wait(team)
+    return together
+
+
+@as_kernel
+def sum_in_turns(team, values, n_rounds):
+    """Each round adds up all numbers, and then replaces each by the sum."""
+    first, last = share(values.size, team.rank, team.size)
+    for _ in range(n_rounds):
+        total = 0
+        for value in values:
+            total += value
+        if not wait(team):
+            return
+        values[first:last] = total % 1000 + 1
+        wait(team)
+
+
+@as_kernel
+def part_of(n, rank, size):
+    return share(n, rank, size)
+
+
+def within(seconds, function):
+    """What the function returns or raises, in a thread that may be given up."""
+    outcome = []
+
+    def call():
+        try:
+            outcome.append((function(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    assert outcome, "hangs"
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+@pytest.fixture
+def allow(monkeypatch):
+    """Set the number of threads."""
+    return lambda n: monkeypatch.setattr(threads, "n_threads", lambda: n)
+
+
+@pytest.fixture(autouse=True)
+def no_other_runs(monkeypatch):
+    """What hangs in one test counts in no other."""
+    monkeypatch.setattr(threads, "_running", threads._Running())
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_parts_are_all_of_it(size):
+    for n in range(40):
+        parts = [range(*part_of(n, rank, size)) for rank in range(size)]
+        assert list(itertools.chain(*parts)) == list(range(n))
+        lengths = [len(part) for part in parts]
+        assert max(lengths) - min(lengths) <= 1
+
+
+def test_alone_there_is_nobody_to_wait_for():
+    assert Team(0, 1, 0) == ALONE
+    assert meet_all(ALONE, 3)
+
+
+@together
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_each_thread_comes_once(allow, n):
+    allow(n)
+    teams = []
+
+    def work(team):
+        assert meet_all(team, 50)
+        teams.append((team.rank, team.size, threading.get_ident()))
+
+    runner = Threads(100)
+    assert runner.most == n
+    for _ in range(5):
+        teams.clear()
+        within(20, lambda: runner.run(work))
+        assert sorted(team[0] for team in teams) == list(range(n))
+        assert {team[1] for team in teams} == {n}
+        assert len({team[2] for team in teams}) == n
+
+
+@together
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_what_is_written_before_a_meeting_is_read_after_it(n):
+    expected = np.arange(37)
+    sum_in_turns(ALONE, expected, 200)
+    values = np.arange(37)
+    teams, counter = make_teams(n)
+
+    def run():
+        with ThreadPoolExecutor(n) as pool:
+            list(pool.map(lambda team: sum_in_turns(team, values, 200), teams))
+
+    within(20, run)
+    np.testing.assert_array_equal(values, expected)
+    assert counter[0] == 400 * n
+
+
+@pytest.mark.parametrize(
+    ("n_pieces", "allowed", "expected"),
+    [(0, 4, 1), (1, 4, 1), (3, 4, 3), (9, 4, 4), (100, 100, 8), (5, 1, 1)],
+)
+def test_no_more_threads_than_pieces(allow, n_pieces, allowed, expected):
+    allow(allowed)
+    assert Threads(n_pieces).most == (1 if DISABLED else expected)
+
+
+@together
+def test_the_only_thread_is_the_callers(allow):
+    allow(1)
+    seen = []
+    Threads(5).run(lambda team: seen.append((team, threading.get_ident())))
+    assert seen == [(ALONE, threading.get_ident())]
+
+
+@together
+def test_limits_of_each_run_are_obeyed(allow):
+    sizes = []
+    allow(4)
+    runner = Threads(10)
+    for n, expected in (4, 4), (2, 2), (1, 1), (3, 3), (100, 4):
+        allow(n)
+        sizes.clear()
+        within(20, lambda: runner.run(lambda team: sizes.append(team.size)))
+        assert sizes == [expected] * expected
+
+
+@pytest.mark.parametrize("api", ["blas", "openmp"])
+def test_limits_of_threadpoolctl_are_obeyed(api):
+    with threadpool_limits(4):
+        before = threads.n_threads()
+        with threadpool_limits(1, user_api=api):
+            assert threads.n_threads() == 1
+            assert Threads(100).most == 1
+        assert threads.n_threads() == before
+    with threadpool_limits(2, user_api=api):
+        assert 1 <= threads.n_threads() <= 2
+
+
+@together
+def test_more_threads_if_blas_may_use_more():
+    """The test suite itself allows one."""
+    if cpu_count() < 2:
+        pytest.skip("one core")
+    with threadpool_limits(2):
+        assert threads.n_threads() == 2
+
+
+@together
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("culprit", [0, 1, 2])
+@pytest.mark.parametrize("late", [False, True])
+def test_an_exception_reaches_the_caller(allow, kind, culprit, late):
+    """Before its thread meets the others, who do not wait for it."""
+    allow(3)
+    arrived = []
+
+    def work(team):
+        if team.rank == culprit:
+            if late:
+                time.sleep(0.1)
+            raise kind("culprit")
+        arrived.append(meet_all(team, 10))
+
+    runner = Threads(3)
+    with pytest.raises(kind, match="culprit"):
+        within(20, lambda: runner.run(work))
+    assert arrived == [False, False]
+    arrived.clear()
+    culprit = None
+    within(20, lambda: runner.run(work))
+    assert arrived == [True] * 3
+    assert threads._running.count == 0
+
+
+@together
+def test_a_thread_that_cannot_start(allow, monkeypatch):
+    allow(3)
+    runner, arrived = Threads(3), []
+    executor = runner._threads()
+    submit, n_calls = executor.submit, itertools.count()
+
+    def fail_second(*args):
+        if next(n_calls) == 1:
+            raise RuntimeError("can't start new thread")
+        return submit(*args)
+
+    monkeypatch.setattr(executor, "submit", fail_second)
+    with pytest.raises(RuntimeError, match="start new thread"):
+        within(20, lambda: runner.run(lambda team: arrived.append(meet_all(team, 2))))
+    assert arrived == [False]
+
+
+@together
+def test_dismissed_threads_do_not_wait():
+    teams, counter = make_teams(3)
+    dismiss(counter)
+    assert not within(20, lambda: meet_all(teams[1], 1))
+
+
+@together
+def test_runs_at_once_share_what_is_allowed(allow):
+    allow(4)
+    sizes, inside, done = {}, threading.Barrier(2), threading.Event()
+
+    def first(team):
+        sizes.setdefault("first", team.size)
+        if team.rank == 0:
+            inside.wait(30)
+            assert done.wait(30)
+
+    thread = threading.Thread(target=lambda: Threads(4).run(first))
+    thread.start()
+    inside.wait(30)
+    try:
+        second = Threads(4)
+        assert second.most == 4
+        within(20, lambda: second.run(lambda team: sizes.setdefault("2", team.size)))
+    finally:
+        done.set()
+        thread.join(30)
+    within(20, lambda: second.run(lambda team: sizes.setdefault("3", team.size)))
+    assert sizes == {"first": 4, "2": 2, "3": 4}
+
+
+@together
+def test_threads_end_with_what_started_them(allow):
+    allow(3)
+    runner, before = Threads(3), set(threading.enumerate())
+    within(20, partial(runner.run, lambda team: meet_all(team, 1)))
+    started = set(threading.enumerate()) - before
+    assert len(started) == 2
+    del runner
+    for thread in started:
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@together
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_has_threads_of_its_own(allow):
+    """It knows nothing of runs that its parent's other threads are in."""
+    allow(2)
+    meet_all(ALONE, 1)
+    inside, done = threading.Event(), threading.Event()
+
+    def work(team):
+        inside.set()
+        assert done.wait(60)
+
+    thread = threading.Thread(target=lambda: Threads(2).run(work))
+    thread.start()
+    assert inside.wait(30)
+    try:
+        status = exit_status_of_child()
+    finally:
+        done.set()
+        thread.join(30)
+    assert status == 0
+
+
+@together
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_waits_for_no_lock_of_its_parent(allow):
+    """Another thread may hold it at the moment of the fork."""
+    allow(2)
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with threads._running._lock:
+            held.set()
+            assert done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(30)
+    # The parent may wait for the lock before it forks.
+    threading.Timer(1, done.set).start()
+    assert exit_status_of_child() == 0
+    thread.join(30)
+
+
+def exit_status_of_child():
+    """0 if a run of two threads has two threads there."""
+    pid = os.fork()
+    if pid == 0:
+        import signal
+
+        signal.alarm(30)  # ends a child that hangs
+        sizes = []
+        Threads(2).run(lambda team: sizes.append(team.size))
+        os._exit(0 if sizes == [2, 2] else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+FIT_IN_CHILD = """
+import os, signal
+import numpy as np
+from skmlp import MLPRegressor
+from skmlp.training import threads
+threads.n_threads = lambda: 2
+X = np.random.default_rng(0).standard_normal((1500, 60))
+params = dict(hidden_layer_sizes=(90, 80), max_iter=2, batch_size=500, random_state=0)
+make = lambda: MLPRegressor(**params)
+expected = make().fit(X, X[:, 0]).predict(X).tobytes()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(100)
+    os._exit(0 if make().fit(X, X[:, 0]).predict(X).tobytes() == expected else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+@together
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_fit_in_a_child():
+    folder = str(Path(skmlp.__file__).parent.parent)
+    path = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FIT_IN_CHILD],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "0"
+
+
+N_ROWS, N_FEATURES = 2500, 70
+BLOCKS = {"batch_size": 2300}  # minibatches of several blocks, the last one short
+BIG = {"hidden_layer_sizes": (90, 80), "batch_size": 600}
+CASES = {
+    "plain": {},
+    "blocks": BLOCKS,
+    "one layer": {"hidden_layer_sizes": (200,), "batch_size": 1000},
+    "no hidden layer": {"hidden_layer_sizes": (), **BLOCKS},
+    "wide": {"hidden_layer_sizes": (600, 40), "batch_size": 300},
+    "mixed": {"hidden_layer_sizes": (120, 7, 110), "batch_size": 1001},
+    "layer": {"normalization": "layer", **BLOCKS},
+    "batch": {"normalization": "batch"},
+    "dropout": {"dropout": 0.3, **BLOCKS},
+    "gated": {"activation": "swiglu", "normalization": "layer"},
+    "tanh": {"activation": "tanh", "clip_norm": 0.05, "max_norm": 1.0},
+    "average": {"ema_decay": 0.9, "weight_decay": 0.1, "solver": "adamw"},
+    "l1": {"l1_ratio": 0.5, "alpha": 0.1, "clip_value": 0.01},
+    "nadam": {"solver": "nadam", "alpha": 0.5, **BLOCKS},
+    "schedule_free": {"solver": "schedule_free", "weight_decay": 0.1, "alpha": 0.1},
+    "sgd": {"solver": "sgd", "early_stopping": True},
+    "lbfgs": {"solver": "lbfgs", "max_iter": 3},
+    "everything": {
+        "solver": "schedule_free",
+        "activation": "swiglu",
+        "normalization": ["layer", None],
+        "dropout": [0.2, 0.1],
+        "clip_norm": 0.1,
+        "max_norm": 2.0,
+        "weight_decay": 0.1,
+        "weighted": True,
+        **BLOCKS,
+    },
+    "weights": {"weighted": True, **BLOCKS},
+}
+
+
+def make_rows(kind, dtype, as_csr):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((N_ROWS, N_FEATURES)).astype(dtype)
+    y = X[:, 0] * X[:, 1] + 0.1 * rng.standard_normal(N_ROWS)
+    if kind is MLPClassifier:
+        y = np.digitize(y, [-0.5, 0.5])
+    if as_csr:
+        X[rng.random(X.shape) < 0.8] = 0
+        X = sparse.csr_array(X)
+    return X, y
+
+
+def numbers_of_fit(kind, dtype, as_csr, weighted=False, **params):
+    """All bits of a fit and of its predictions."""
+    X, y = make_rows(kind, dtype, as_csr)
+    model = kind(**{**BIG, "max_iter": 2, "random_state": 0, **params})
+    weight = np.random.default_rng(1).random(N_ROWS) if weighted else None
+    model.fit(X, y, sample_weight=weight)
+    predict = model.predict_proba if kind is MLPClassifier else model.predict
+    loss = getattr(model, "loss_curve_", [model.loss_])
+    arrays = [*model.coefs_, *model.intercepts_, np.array(loss), predict(X)]
+    assert model.coefs_[0].dtype == dtype
+    return [array.tobytes() for array in arrays]
+
+
+def assert_same_for_all_numbers_of_threads(allow, sizes, *arguments, **params):
+    seen = set()
+    original = threads.make_teams
+
+    def make_teams(size):
+        seen.add(size)
+        return original(size)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "make_teams", make_teams)
+        results = []
+        for n in sizes:
+            allow(n)
+            fit = partial(numbers_of_fit, *arguments, **params)
+            results.append(within(TIMEOUT, fit))
+    assert seen or params.get("hidden_layer_sizes") == (), "too small"
+    for result in results[1:]:
+        assert result == results[0]
+
+
+@together
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("case", ["plain", "blocks"])
+def test_threads_change_no_bit(allow, kind, dtype, as_csr, case):
+    arguments = kind, dtype, as_csr
+    sizes = 1, 2, 3, 8
+    assert_same_for_all_numbers_of_threads(allow, sizes, *arguments, **CASES[case])
+
+
+@together
+@pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+@pytest.mark.parametrize("case", sorted(CASES.keys() - {"plain", "blocks"}))
+def test_threads_change_no_bit_of_any_kind_of_fit(allow, as_csr, case):
+    i = sorted(CASES).index(case)
+    kind = (MLPClassifier, MLPRegressor)[i % 2]
+    dtype = (np.float32, np.float64)[(i // 2 + as_csr) % 2]
+    assert_same_for_all_numbers_of_threads(
+        allow, (1, 3, 8), kind, dtype, as_csr, **CASES[case]
+    )
+
+
+@together
+def test_bits_do_not_depend_on_a_change_within_a_fit(monkeypatch):
+    """As when other fits begin and end."""
+    expected = numbers_of_fit(MLPRegressor, np.float64, False, **CASES["blocks"])
+    monkeypatch.setattr(loop, "_RUN_SECONDS", 1e-9)  # one block per run
+    numbers = itertools.cycle([8, 1, 3, 2])
+    monkeypatch.setattr(threads, "n_threads", lambda: next(numbers))
+    actual = within(
+        TIMEOUT,
+        lambda: numbers_of_fit(MLPRegressor, np.float64, False, **CASES["blocks"]),
+    )
+    assert actual == expected
+
+
+@together
+@pytest.mark.parametrize("case", ["plain", "everything"])
+def test_fits_at_once_are_those_alone(allow, case):
+    allow(4)
+    params = {**CASES[case], "max_iter": 3}
+
+    def fit(seed):
+        dtype = (np.float32, np.float64)[seed % 2]
+        kind = (MLPClassifier, MLPRegressor)[seed // 2]
+        return numbers_of_fit(kind, dtype, False, **{**params, "random_state": seed})
+
+    expected = [fit(seed) for seed in range(4)]
+
+    def fit_at_once():
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(fit, range(4)))
+
+    assert within(TIMEOUT, fit_at_once) == expected
+    assert threads._running.count == 0
+
+
+@together
+@pytest.mark.parametrize("n", [1, 3])
+def test_interrupt_before_the_kernel(allow, monkeypatch, n):
+    """In the calling thread only, as Python does; the fit keeps what it has."""
+    allow(n)
+    original, calls = loop.run_blocks, itertools.count()
+
+    def run_blocks(*arguments):
+        if arguments[5].rank == 0 and next(calls) == 3:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(loop, "run_blocks", run_blocks)
+    monkeypatch.setattr(loop, "_RUN_SECONDS", 1e-9)
+    X, y = make_rows(MLPRegressor, np.float64, False)
+    model = MLPRegressor(**BIG, max_iter=50, random_state=0)
+
+    def fit():
+        with pytest.warns(UserWarning, match="Training interrupted by user"):
+            model.fit(X, y)
+
+    within(TIMEOUT, fit)
+    assert all(np.isfinite(W).all() for W in model.coefs_)
+    assert threads._running.count == 0
