@@ -1,4 +1,4 @@
-"""Training time beside scikit-learn, PyTorch, JAX and the matrix products alone."""
+"""Training time beside scikit-learn, PyTorch, JAX and BLAS's matrix products alone."""
 
 import os
 import sys
@@ -15,32 +15,38 @@ from workloads import DEFAULT, chosen, estimator_fit, make_rows, make_work_parse
 
 import skmlp
 from skmlp.core.architecture import make_architecture
-from skmlp.core.inputs import product
+from skmlp.core.intrinsics import vector_view
 from skmlp.core.layout import bias_views, weight_views, weights
-from skmlp.core.network import delta_memory, units
+from skmlp.core.workspace import Chunk, deltas, products, slopes, units
 from skmlp.estimators.gate import make_data
 from skmlp.training.loop import Epochs
 
 
 @numba.njit
-def run_products(network, params, gradient, workspace, n_rows, block_size, n_epochs):
-    """What BLAS does in some epochs, in the same order, on the same memory."""
-    layout = network.layout
+def run_products(network, params, gradient, workspace, rows, block_size, n_epochs):
+    """All products of some epochs by BLAS, on the threads that it may use.
+
+    They are those of training, in the same order and on the same memory, whole blocks
+    of rows at once. skmlp leaves only small products to BLAS, and computes large ones
+    itself, so that it may take less time than this.
+    """
+    layout, key = network.layout, np.int64(0)
     last = layout.table.shape[0] - 1
-    n_blocks = -(-n_rows // block_size)
-    for block in range(n_epochs * n_blocks):
-        n = min(block_size, n_rows - block % n_blocks * block_size)
-        for i in range(1, last + 1):
-            Z, A = units(layout, workspace, n, i), units(layout, workspace, n, i - 1)
-            product(Z, A, weights(params, layout, i))
-        delta = units(layout, workspace, n, last)
-        for i in range(last, 0, -1):
-            A = units(layout, workspace, n, i - 1)
-            product(weights(gradient, layout, i), A.T, delta)
-            if i > 1:
-                below = delta_memory(layout, workspace, i % 2, A.shape)
-                product(below, delta, weights(params, layout, i).T)
-                delta = below
+    for _ in range(n_epochs):
+        for start in range(0, rows.size, block_size):
+            part = vector_view(rows, start, (min(block_size, rows.size - start),))
+            block = Chunk(part, key, key, key, part.size)
+            for i in range(1, last + 1):
+                A = units(layout, workspace, block, i - 1)
+                Z = products(layout, workspace, block, i)
+                np.dot(A, weights(params, layout, i), Z)
+            for i in range(last, 0, -1):
+                A = units(layout, workspace, block, i - 1)
+                dZ = deltas(layout, workspace, block, i)
+                np.dot(A.T, dZ, weights(gradient, layout, i))
+                if i > 1:
+                    dA = slopes(layout, workspace, block, i - 1)
+                    np.dot(dZ, weights(params, layout, i).T, dA)
 
 
 def flat_weights(layout, work):
@@ -53,7 +59,7 @@ def flat_weights(layout, work):
 
 
 def products_only(X, y, work):
-    """Function that runs the matrix products of all epochs and nothing else."""
+    """Function that runs the products of all epochs by BLAS, and nothing else."""
     architecture = make_architecture(work.sizes, work.activation)
     params = flat_weights(architecture.layout(), work)
     epochs = Epochs(
@@ -65,8 +71,8 @@ def products_only(X, y, work):
         mean_weight=1.0,
         batch_size=work.batch_size,
     )
-    n_inputs = epochs.block_size * work.n_features
-    epochs.workspace.memory[:n_inputs] = np.resize(X, n_inputs)
+    epochs.workspace.memory[:] = np.resize(X, epochs.workspace.memory.size)
+    rows = np.arange(len(X))
 
     def run(n_epochs=work.epochs):
         run_products(
@@ -74,7 +80,7 @@ def products_only(X, y, work):
             params,
             epochs.gradient,
             epochs.workspace,
-            len(X),
+            rows,
             epochs.block_size,
             n_epochs,
         )

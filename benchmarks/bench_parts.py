@@ -1,4 +1,8 @@
-"""What an epoch of training is made of: each part alone, beside the whole fit."""
+"""What an epoch of training is made of: each part alone, beside the whole fit.
+
+All on one thread, by the kernels of training: parts of a fit in several threads have no
+times of their own, since they overlap. How much faster it is there stands beside them.
+"""
 
 import sys
 import warnings
@@ -8,20 +12,37 @@ from itertools import pairwise
 
 import numba
 import numpy as np
-from bench_fit import flat_weights, run_products
+from bench_fit import flat_weights, products_only
 from common import format_seconds, interleaved, machine, table
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import ThreadpoolController
 from workloads import DEFAULT, chosen, estimator_fit, make_rows, make_work_parser
 
 import skmlp
 from skmlp.core.activations import activation_addresses
 from skmlp.core.architecture import make_architecture
-from skmlp.core.inputs import gather
-from skmlp.core.intrinsics import call, matrix_view, vector_view
-from skmlp.core.layout import bias
-from skmlp.core.losses import weigh
-from skmlp.core.network import delta_memory, products, targets, units, weight_matrix
-from skmlp.core.optimizers import step_address, update
+from skmlp.core.inputs import read_only
+from skmlp.core.intrinsics import borrowed, call, vector_view
+from skmlp.core.layout import bias, tail
+from skmlp.core.minibatches import row_weights
+from skmlp.core.network import (
+    affine_product,
+    delta_product,
+    gather_input,
+    loss_backward,
+    pack_weights,
+    weight_gradient,
+)
+from skmlp.core.optimizers import begin_step, step_address, update
+from skmlp.core.team import Team
+from skmlp.core.workspace import (
+    Chunk,
+    deltas,
+    products,
+    slopes,
+    units,
+    weight_matrix,
+)
 from skmlp.estimators.gate import make_data
 from skmlp.training.loop import Epochs
 
@@ -29,50 +50,97 @@ HYPER = np.array([0.9, 0.999, 1e-8])
 
 
 @numba.njit
-def run_gather(network, workspace, data, rows, block_size, n_epochs):
-    """Copy the rows of each block, in random order, and their targets."""
-    layout, n_targets = network.layout, data.Y.shape[1]
+def chunk_of(rows, start, n_rows, at, size):
+    """Some rows of a block of ``n_rows``, which begins at ``start``."""
+    part = vector_view(rows, start + at, (min(size, n_rows - at),))
+    return Chunk(part, at, at, np.int64(0), n_rows)
+
+
+@numba.njit
+def run_products(network, gradient, params, workspace, data, rows, sizes, n_epochs):
+    """The matrix products, as training computes them; panels of weights included."""
+    network, workspace, data = borrowed(network), borrowed(workspace), borrowed(data)
+    layout, (block_size, chunk_size), zero = network.layout, sizes, np.int64(0)
+    last, team = layout.table.shape[0] - 1, Team(0, 1, 0)
     for _ in range(n_epochs):
         for start in range(0, rows.size, block_size):
-            block = vector_view(rows, start, (min(block_size, rows.size - start),))
-            gather(units(layout, workspace, block.size, 0), data.X, block)
-            gather(targets(layout, workspace, (block.size, n_targets)), data.Y, block)
+            n = min(block_size, rows.size - start)
+            pack_weights(network, params, workspace, n, team)
+            for at in range(0, n, chunk_size):
+                chunk = chunk_of(rows, start, n, at, chunk_size)
+                for i in range(1, last + 1):
+                    A = units(layout, workspace, chunk, i - 1)
+                    Z = products(layout, workspace, chunk, i)
+                    affine_product(network, params, workspace, Z, A, i, data, chunk)
+                for i in range(last, 1, -1):
+                    dA = slopes(layout, workspace, chunk, i - 1)
+                    dZ = deltas(layout, workspace, chunk, i)
+                    delta_product(network, params, workspace, dA, dZ, i, chunk)
+            block = chunk_of(rows, start, n, zero, n)
+            weight_gradient(network, gradient, workspace, data, block, zero, team)
+
+
+@numba.njit
+def run_gather(network, workspace, data, rows, sizes, n_epochs):
+    """Copy the rows of each chunk, in random order."""
+    network, workspace, data = borrowed(network), borrowed(workspace), borrowed(data)
+    block_size, chunk_size = sizes
+    for _ in range(n_epochs):
+        for start in range(0, rows.size, block_size):
+            n = min(block_size, rows.size - start)
+            for at in range(0, n, chunk_size):
+                chunk = chunk_of(rows, start, n, at, chunk_size)
+                gather_input(network, workspace, data, chunk)
 
 
 @numba.njit
 def run_activations(
-    network, addresses, params, gradient, workspace, n_rows, block_size, n_epochs
+    network, addresses, gradient, params, workspace, rows, sizes, n_epochs
 ):
     """Bias, activation and slope of all layers."""
-    layout, n_blocks = network.layout, -(-n_rows // block_size)
-    for block in range(n_epochs * n_blocks):
-        n = min(block_size, n_rows - block % n_blocks * block_size)
-        for i in range(1, layout.table.shape[0]):
-            A, Z = units(layout, workspace, n, i), products(layout, workspace, n, i)
-            call(addresses[i, 0], (A, Z, bias(params, layout, i)))
-            dA = delta_memory(layout, workspace, 0, A.shape)
-            call(addresses[i, 1], (dA, bias(gradient, layout, i), dA, A, Z))
+    network, workspace = borrowed(network), borrowed(workspace)
+    layout, (block_size, chunk_size) = network.layout, sizes
+    biases, biases_back = tail(params, layout), tail(gradient, layout)
+    for _ in range(n_epochs):
+        for start in range(0, rows.size, block_size):
+            n = min(block_size, rows.size - start)
+            for at in range(0, n, chunk_size):
+                chunk = chunk_of(rows, start, n, at, chunk_size)
+                for i in range(1, layout.table.shape[0]):
+                    A = units(layout, workspace, chunk, i)
+                    Z = products(layout, workspace, chunk, i)
+                    call(addresses[i, 0], (A, Z, bias(biases, layout, i)))
+                    dA = slopes(layout, workspace, chunk, i)
+                    dZ = deltas(layout, workspace, chunk, i)
+                    call(addresses[i, 1], (dZ, bias(biases_back, layout, i), dA, A, Z))
 
 
 @numba.njit
-def run_loss(network, workspace, n_rows, n_targets, block_size, n_epochs):
-    """Loss, link and their derivative."""
-    layout, n_blocks = network.layout, -(-n_rows // block_size)
-    for block in range(n_epochs * n_blocks):
-        n = min(block_size, n_rows - block % n_blocks * block_size)
-        Z = units(layout, workspace, n, layout.table.shape[0] - 1)
-        losses = matrix_view(workspace.losses, 0, Z.shape)
-        Y = targets(layout, workspace, (n, n_targets))
-        call(network.head, (Z, Y, losses, network.head_hyper))
-        weigh(Z, losses, weight_matrix(layout, workspace, n))
+def run_loss(network, workspace, data, rows, sizes, n_epochs):
+    """Targets, weights of rows, loss, link and their derivative."""
+    network, workspace, data = borrowed(network), borrowed(workspace), borrowed(data)
+    layout, (block_size, chunk_size) = network.layout, sizes
+    for _ in range(n_epochs):
+        for start in range(0, rows.size, block_size):
+            n = min(block_size, rows.size - start)
+            for at in range(0, n, chunk_size):
+                chunk = chunk_of(rows, start, n, at, chunk_size)
+                weight = weight_matrix(layout, workspace, chunk)
+                row_weights(weight, data, chunk.rows, n)
+                loss_backward(network, workspace, data, chunk)
 
 
 @numba.njit
-def run_optimizer(step, layout, params, gradient, moments, n_steps, hyper, n_epochs):
+def run_optimizer(
+    step, layout, gradient, params, moments, squares, n_steps, hyper, n_epochs
+):
     """The steps."""
-    trained = vector_view(params, 0, (layout.n_params,))
+    trained, team = vector_view(params, 0, (layout.n_params,)), Team(0, 1, 0)
+    n_weights, l2, rate = layout.n_weights, 1e-7, 1e-6
     for _ in range(n_epochs * n_steps):
-        update(step, trained, gradient, moments, layout.n_weights, 1e-7, 1e-6, hyper)
+        begin_step(step, params, gradient, moments, rate, hyper)
+        fixed = step, trained, gradient, moments, n_weights, l2, rate, hyper
+        update(*fixed, squares, team)
 
 
 def make_epochs(X, y, work):
@@ -103,56 +171,45 @@ def parts(X, y, work):
     """Name -> function that runs this part of all epochs."""
     architecture, epochs = make_epochs(X, y, work)
     network, workspace, params = epochs.network, epochs.workspace, epochs.params
-    layout, data = architecture.layout(), epochs.data
-    n, size, dtype = len(X), epochs.block_size, params.dtype
-    rows = np.random.default_rng(0).permutation(n)
-    moments = np.zeros((2, layout.n_params), dtype)
+    layout, data, dtype = architecture.layout(), epochs.data, params.dtype
+    rows = read_only(np.random.default_rng(0).permutation(len(X)))
+    sizes = epochs.block_size, epochs.chunk_size
+    moments, squares = np.zeros((2, layout.n_params), dtype), workspace.sums
     names = (*architecture.activations, "identity")
     pairs = [activation_addresses(name, dtype) for name in names]
     addresses = np.array([(0, 0), *pairs], np.int64)
-    gradient, scratch = epochs.gradient, np.zeros_like(epochs.gradient)
+    scratch = np.zeros_like(epochs.gradient), params
+    optimizer = step_address("adam", dtype), layout, epochs.gradient, params
+    n_steps = -(-len(X) // work.batch_size)
     work_of = {
-        "products": (
-            run_products,
-            network,
-            params,
-            scratch,
-            workspace,
-            n,
-            size,
-        ),
-        "optimizer": (
-            run_optimizer,
-            step_address("adam", dtype),
-            layout,
-            params,
-            gradient,
-            moments,
-            -(-n // work.batch_size),
-            HYPER,
-        ),
-        "activations": (
-            run_activations,
-            network,
-            addresses,
-            params,
-            scratch,
-            workspace,
-            n,
-            size,
-        ),
-        "loss": (run_loss, network, workspace, n, data.Y.shape[1], size),
-        "gather": (run_gather, network, workspace, data, rows, size),
+        "products": (run_products, network, *scratch, workspace, data),
+        "optimizer": (run_optimizer, *optimizer, moments, squares, n_steps, HYPER),
+        "activations": (run_activations, network, addresses, *scratch, workspace),
+        "loss": (run_loss, network, workspace, data),
+        "gather": (run_gather, network, workspace, data),
     }
     runs = {}
     for name, (function, *arguments) in work_of.items():
+        if name != "optimizer":
+            arguments += rows, sizes
         function(*arguments, 1)  # compile
         runs[name] = partial(function, *arguments, work.epochs)
     return runs
 
 
+def on_one_thread(runs):
+    """The same functions with BLAS, and with it skmlp, kept to one thread."""
+    controller = ThreadpoolController()
+
+    def run(function):
+        with controller.limit(limits=1):
+            return function()
+
+    return {name: partial(run, function) for name, function in runs.items()}
+
+
 def torch_products(work):
-    """The same products through PyTorch's BLAS, by number of threads."""
+    """Function that runs the same products through PyTorch's BLAS, on one thread."""
     import torch
 
     dtype = getattr(torch, work.dtype)
@@ -165,9 +222,9 @@ def torch_products(work):
         )
         layers.append([torch.rand(shape, dtype=dtype) for shape in shapes * 2])
 
-    def run(n_threads):
+    def run():
         before = torch.get_num_threads()
-        torch.set_num_threads(n_threads)
+        torch.set_num_threads(1)
         for _ in range(work.epochs * -(-work.n_rows // work.batch_size)):
             for A, W, Z, *_ in layers:
                 torch.mm(A, W, out=Z)
@@ -177,7 +234,7 @@ def torch_products(work):
                     torch.mm(Z, W.T, out=dA)
         torch.set_num_threads(before)
 
-    return {f"torch {n}": lambda n=n: run(n) for n in (1, 2)}
+    return run
 
 
 def multiplications(work):
@@ -190,22 +247,24 @@ def measure(name, work, options):
     """Rows of the two tables."""
     X, y = make_rows(work)
     fit, _ = estimator_fit(skmlp, X, y, work)
-    runs = {"fit": fit, **parts(X, y, work)}
-    names = list(runs)
+    of_epoch = parts(X, y, work)
+    runs = on_one_thread({"one": fit, **of_epoch, "BLAS": products_only(X, y, work)})
+    runs["all"] = fit
     if find_spec("torch") is not None:
-        runs |= torch_products(work)
+        runs["torch"] = torch_products(work)
     medians, _ = interleaved(runs, options.repeats)
-    medians = {name: value / work.epochs for name, value in medians.items()}
-    whole = medians["fit"]
+    medians = {run: value / work.epochs for run, value in medians.items()}
+    whole = medians["one"]
+    shares = [medians[part] / whole for part in of_epoch]
     row = [name, format_seconds(whole)]
-    row += [f"{medians[part] / whole:.0%}" for part in names[1:]]
-    row.append(f"{1 - sum(medians[part] for part in names[1:]) / whole:.0%}")
+    row += [f"{share:.0%}" for share in (*shares, 1 - sum(shares))]
+    row.append(f"{format_seconds(medians['all'])} ({whole / medians['all']:.2f}x)")
     n_params = sum((fan_in + 1) * out for fan_in, out in pairwise(work.sizes))
     n_steps = -(-work.n_rows // work.batch_size)
-    flops = 2 * multiplications(work)
-    rates = [name, f"{flops / medians['products'] / 1e9:.0f}"]
-    torch_runs = [medians[run] for run in medians if run.startswith("torch")]
-    rates.append(f"{flops / min(torch_runs) / 1e9:.0f}" if torch_runs else "")
+    rates = [name]
+    for run in ("products", "BLAS", "torch"):
+        flops = 2 * multiplications(work)
+        rates.append(f"{flops / medians[run] / 1e9:.0f}" if run in medians else "")
     rates.append(f"{medians['optimizer'] / n_steps / n_params * 1e9:.2f} ns")
     return row, rates
 
@@ -223,14 +282,15 @@ def main():
         rates.append(rate)
     print(machine())
     print(
-        f"Shares of an epoch, {options.dtype}, relu, adam, median of {options.repeats}"
-        " interleaved runs of each part alone.\n"
+        f"Shares of an epoch on one thread, {options.dtype}, relu, adam, median of"
+        f" {options.repeats} interleaved runs of each part alone.\n"
     )
     print("\n".join(descriptions), end="\n\n")
     header = ["", "epoch", "products", "optimizer", "activations", "loss", "gather"]
-    header.append("the rest")
+    header += ["the rest", "epoch, all threads"]
     print(table(header, shares, markdown=options.markdown), end="\n\n")
-    header = ["", "products, GFLOP/s", "the same in PyTorch", "Adam, per parameter"]
+    header = ["", "products, GFLOP/s", "the same by BLAS", "by PyTorch"]
+    header.append("Adam, per parameter")
     print(table(header, rates, markdown=options.markdown))
 
 

@@ -1,4 +1,7 @@
-"""Four fits one after the other, and in four threads."""
+"""Four fits one after the other, and in four threads.
+
+skmlp's own threads keep to the limit of BLAS, and are shared between its fits.
+"""
 
 import sys
 import warnings

@@ -121,7 +121,9 @@ def table(header, rows, *, markdown=True):
 
 
 def machine():
-    """One paragraph: processor, cores, BLAS, versions, commit."""
+    """One paragraph: processor, cores, threads, versions, commit."""
+    from skmlp.training.threads import Threads  # not where only others run
+
     libraries = [f"Python {platform.python_version()}"]
     for package in PACKAGES:
         try:
@@ -135,7 +137,8 @@ def machine():
     }
     return (
         f"{_processor()}, {_usable_cores()} cores, {platform.system()};"
-        f" BLAS: {', '.join(sorted(blas))}; {', '.join(libraries)}; commit {_commit()}."
+        f" BLAS: {', '.join(sorted(blas))}; skmlp: {Threads(sys.maxsize).most} threads;"
+        f" {', '.join(libraries)}; commit {_commit()}."
     )
 
 
