@@ -12,12 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 
 import scipy.linalg  # noqa: F401, loads the BLAS that threadpool_info lists
 from threadpoolctl import threadpool_info
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "joblib", "torch", "jax")
+_PAUSE = 0.1  # seconds: OpenBLAS's threads wait for about 30 ms, oneMKL's longer
 
 
 def make_parser(description, *, dtype="float64", repeats=None):
@@ -41,6 +42,9 @@ def seconds(function, number=1):
 def interleaved(functions, repeats, number=1):
     """Medians of ``repeats`` timings of each function, taken in turn.
 
+    Before each there is a pause: threads of the library before, which wait for more
+    work without giving up their cores, would slow down the next one.
+
     Parameters
     ----------
     functions : dict of str to callable
@@ -58,6 +62,7 @@ def interleaved(functions, repeats, number=1):
     for repeat in range(repeats):
         names = list(functions)
         for name in names if repeat % 2 == 0 else reversed(names):
+            sleep(_PAUSE)
             elapsed, results[name] = seconds(functions[name], number)
             times[name].append(elapsed)
             print(f"  {name}: {elapsed:.3g} s", file=sys.stderr, flush=True)
