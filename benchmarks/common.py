@@ -18,7 +18,7 @@ import scipy.linalg  # noqa: F401, loads the BLAS that threadpool_info lists
 from threadpoolctl import threadpool_info
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "joblib", "torch", "jax")
-_PAUSE = 0.1  # seconds: OpenBLAS's threads wait for about 30 ms, oneMKL's longer
+_PAUSE = 0.1  # seconds; OpenBLAS's threads, for one, wait for some 30 ms
 
 
 def make_parser(description, *, dtype="float64", repeats=None):
