@@ -103,6 +103,7 @@ def prediction_network(architecture, link, dtype, *, large, sparse):
     )
 
 
+@lru_cache(maxsize=256)
 def has_large_products(architecture, n_rows, sparse):
     """Whether there are any for so many rows."""
     layout, first = architecture.layout(), 1 if sparse else 0

@@ -63,25 +63,24 @@ def padded_width(n, itemsize):
     return -(-n // lanes) * lanes
 
 
+def widest_panel(itemsize):
+    """Columns of a panel but the last."""
+    return TILE_VECTORS * VECTOR_BYTES // itemsize
+
+
 def scratch_size(itemsize):
     """Numbers that a thread keeps in `large_gradient`."""
-    panel = TILE_VECTORS * VECTOR_BYTES // itemsize
-    return _DEPTH_OF_GRADIENT * (_ROWS_OF_GRADIENT + panel)
+    return _DEPTH_OF_GRADIENT * (_ROWS_OF_GRADIENT + widest_panel(itemsize))
 
 
-padded = jit(padded_width)  # for kernels
+# The same for kernels.
+padded, panel_width, _is_small = jit(padded_width), jit(widest_panel), jit(is_small)
 
 
 @jit
 def small(n_rows, W):
-    """As `is_small`."""
-    return n_rows * W.size <= SMALL_PRODUCT
-
-
-@jit
-def panel_width(itemsize):
-    """Columns of a panel but the last."""
-    return TILE_VECTORS * VECTOR_BYTES // itemsize
+    """`is_small` of a matrix."""
+    return _is_small(n_rows, W.shape[0], W.shape[1])
 
 
 @jit(entry=True)

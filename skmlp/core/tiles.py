@@ -251,105 +251,96 @@ def _store_part(builder, vectors, sums, c, c_row, m, n, adds):
                 vectors.store_part(builder.fadd(value, before), start, place, mask)
 
 
-def _copy():
-    """An intrinsic that copies rows, and fills the last vector of each with zeros."""
+@intrinsic
+def _copy(context, P, p_at, p_row, B, b_at, b_row, n_rows, n):
+    """Copy rows, and fill the last vector of each with zeros."""
 
-    @intrinsic
-    def copy(context, P, p_at, p_row, B, b_at, b_row, n_rows, n):
-        def generate(context, builder, signature, args):
-            kinds = signature.args
-            vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
-            p = _begin(context, builder, kinds[0], args[0], args[1])
-            b = _begin(context, builder, kinds[3], args[3], args[4])
-            p_row, b_row, n_rows, n = args[2], *args[5:]
-            lanes = _INT64(vectors.lanes)
-            n_whole = builder.sdiv(n, lanes)
-            start = builder.mul(n_whole, lanes)
-            rest = builder.sub(n, start)
-            mask = vectors.mask(rest)
-            room = vectors.mask(builder.sub(p_row, start))
-            with cgutils.for_range(builder, n_rows) as rows:
-                here = builder.gep(b, [builder.mul(rows.index, b_row)])
-                there = builder.gep(p, [builder.mul(rows.index, p_row)])
-                with cgutils.for_range(builder, n_whole) as columns:
-                    place = builder.mul(columns.index, lanes)
-                    vectors.store(vectors.load(here, place), there, place)
-                with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
-                    part = vectors.load_part(here, start, mask)
-                    vectors.store_part(part, there, start, room)
-            return context.get_dummy_value()
+    def generate(context, builder, signature, args):
+        kinds = signature.args
+        vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
+        p = _begin(context, builder, kinds[0], args[0], args[1])
+        b = _begin(context, builder, kinds[3], args[3], args[4])
+        p_row, b_row, n_rows, n = args[2], *args[5:]
+        lanes = _INT64(vectors.lanes)
+        n_whole = builder.sdiv(n, lanes)
+        start = builder.mul(n_whole, lanes)
+        rest = builder.sub(n, start)
+        mask = vectors.mask(rest)
+        room = vectors.mask(builder.sub(p_row, start))
+        with cgutils.for_range(builder, n_rows) as rows:
+            here = builder.gep(b, [builder.mul(rows.index, b_row)])
+            there = builder.gep(p, [builder.mul(rows.index, p_row)])
+            with cgutils.for_range(builder, n_whole) as columns:
+                place = builder.mul(columns.index, lanes)
+                vectors.store(vectors.load(here, place), there, place)
+            with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
+                part = vectors.load_part(here, start, mask)
+                vectors.store_part(part, there, start, room)
+        return context.get_dummy_value()
 
-        index = types.intp
-        return types.none(P, index, index, B, index, index, index, index), generate
-
-    return copy
+    index = types.intp
+    return types.none(P, index, index, B, index, index, index, index), generate
 
 
-def _copy_columns():
-    """An intrinsic that copies columns, as many together as a tile has rows."""
+@intrinsic
+def _copy_columns(context, P, p_at, B, b_at, b_row, n_rows, n):
+    """Copy columns, as many together as a tile has rows."""
 
-    @intrinsic
-    def copy_columns(context, P, p_at, B, b_at, b_row, n_rows, n):
-        def generate(context, builder, signature, args):
-            kinds = signature.args
-            vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
-            p = _begin(context, builder, kinds[0], args[0], args[1])
-            b = _begin(context, builder, kinds[2], args[2], args[3])
-            b_row, n_rows, n = args[4:]
-            step = _INT64(TILE_ROWS)
-            offsets = [_INT64(v) for v in range(0, TILE_ROWS, vectors.lanes)]
-            n_whole = builder.sdiv(n, step)
+    def generate(context, builder, signature, args):
+        kinds = signature.args
+        vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
+        p = _begin(context, builder, kinds[0], args[0], args[1])
+        b = _begin(context, builder, kinds[2], args[2], args[3])
+        b_row, n_rows, n = args[4:]
+        step = _INT64(TILE_ROWS)
+        offsets = [_INT64(v) for v in range(0, TILE_ROWS, vectors.lanes)]
+        n_whole = builder.sdiv(n, step)
 
-            def copy_part(row, tile, width):
-                here = builder.add(builder.mul(row, b_row), builder.mul(tile, step))
-                there = builder.add(builder.mul(tile, n_rows), row)
-                there = builder.mul(there, step)
-                for offset in offsets:
-                    mask = vectors.mask(builder.sub(width, offset))
-                    part = vectors.load_part(b, builder.add(here, offset), mask)
-                    vectors.store_part(part, p, builder.add(there, offset), mask)
+        def copy_part(row, tile, width):
+            here = builder.add(builder.mul(row, b_row), builder.mul(tile, step))
+            there = builder.add(builder.mul(tile, n_rows), row)
+            there = builder.mul(there, step)
+            for offset in offsets:
+                mask = vectors.mask(builder.sub(width, offset))
+                part = vectors.load_part(b, builder.add(here, offset), mask)
+                vectors.store_part(part, p, builder.add(there, offset), mask)
 
-            rest = builder.sub(n, builder.mul(n_whole, step))
-            with cgutils.for_range(builder, n_rows) as rows:
-                with cgutils.for_range(builder, n_whole) as tiles:
-                    copy_part(rows.index, tiles.index, step)
-                with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
-                    copy_part(rows.index, n_whole, rest)
-            return context.get_dummy_value()
+        rest = builder.sub(n, builder.mul(n_whole, step))
+        with cgutils.for_range(builder, n_rows) as rows:
+            with cgutils.for_range(builder, n_whole) as tiles:
+                copy_part(rows.index, tiles.index, step)
+            with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
+                copy_part(rows.index, n_whole, rest)
+        return context.get_dummy_value()
 
-        index = types.intp
-        return types.none(P, index, B, index, index, index, index), generate
-
-    return copy_columns
+    index = types.intp
+    return types.none(P, index, B, index, index, index, index), generate
 
 
-def _transpose():
-    """An intrinsic that transposes a block in registers."""
+@intrinsic
+def _transpose(context, P, p_at, p_row, B, b_at, b_row):
+    """Transpose a block in registers."""
 
-    @intrinsic
-    def transpose(context, P, p_at, p_row, B, b_at, b_row):
-        def generate(context, builder, signature, args):
-            kinds = signature.args
-            vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
-            p = _begin(context, builder, kinds[0], args[0], args[1])
-            b = _begin(context, builder, kinds[3], args[3], args[4])
-            n = vectors.lanes
-            rows = [vectors.load(b, builder.mul(args[5], _INT64(i))) for i in range(n)]
-            distance = 1
-            while distance < n:
-                for i in range(n):
-                    if not i & distance:
-                        pair = rows[i], rows[i + distance]
-                        rows[i], rows[i + distance] = vectors.exchange(*pair, distance)
-                distance *= 2
-            for i, row in enumerate(rows):
-                vectors.store(row, p, builder.mul(args[2], _INT64(i)))
-            return context.get_dummy_value()
+    def generate(context, builder, signature, args):
+        kinds = signature.args
+        vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
+        p = _begin(context, builder, kinds[0], args[0], args[1])
+        b = _begin(context, builder, kinds[3], args[3], args[4])
+        n = vectors.lanes
+        rows = [vectors.load(b, builder.mul(args[5], _INT64(i))) for i in range(n)]
+        distance = 1
+        while distance < n:
+            for i in range(n):
+                if not i & distance:
+                    pair = rows[i], rows[i + distance]
+                    rows[i], rows[i + distance] = vectors.exchange(*pair, distance)
+            distance *= 2
+        for i, row in enumerate(rows):
+            vectors.store(row, p, builder.mul(args[2], _INT64(i)))
+        return context.get_dummy_value()
 
-        index = types.intp
-        return types.none(P, index, index, B, index, index), generate
-
-    return transpose
+    index = types.intp
+    return types.none(P, index, index, B, index, index), generate
 
 
 def _rows(array, at, shape, row, step=1):
@@ -385,7 +376,7 @@ if DISABLED:
         _rows(P, p_at, shape, p_row)[:] = _rows(B, b_at, shape, b_row).T
 
 else:
-    copy, copy_columns, transpose = _copy(), _copy_columns(), _transpose()
+    copy, copy_columns, transpose = _copy, _copy_columns, _transpose
     _tile_1, _tile_2, _tile_3, _tile_4 = (_tile(n) for n in (1, 2, 3, 4))
 
     @jit

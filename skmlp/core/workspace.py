@@ -91,19 +91,10 @@ def make_workspace(
     layout, dtype = architecture.layout(), np.dtype(dtype)
     n_chunks = -(-block_size // (chunk_size or block_size))
     form = dtype.itemsize, sparse, training, accumulate
-    lengths = _lengths(architecture, block_size, n_chunks, team_size, *form)
-    ends = np.cumsum(lengths.ravel())
-    starts = (ends - lengths.ravel()).reshape(lengths.shape)
-    for i, name in enumerate((*architecture.activations, "identity"), start=1):
-        if ACTIVATIONS[name].in_place:
-            starts[i, _PRODUCTS] = starts[i, _UNITS]
-        if not ACTIVATIONS[name].gated:
-            starts[i, _DELTAS] = starts[i, _SLOPES]
-    # The loss leaves its derivative in the place of A_L.
-    starts[-2, [_SLOPES, _DELTAS]] = starts[-2, _UNITS]
+    starts, size = _starts(architecture, block_size, n_chunks, team_size, *form)
     n_losses = block_size * int(layout.sizes[-1]) if training else 0
     n_sums = n_chunks + n_stretches(layout) if training else 0
-    memory = empty_aligned(ends[-1], dtype)
+    memory = empty_aligned(size, dtype)
     return Workspace(memory, starts, np.empty(n_losses), np.empty(n_sums))
 
 
@@ -115,6 +106,21 @@ def empty_aligned(size, dtype):
 
 
 @lru_cache(maxsize=256)
+def _starts(architecture, *form):
+    """Where all arrays in a workspace's memory begin, and its size; shared."""
+    lengths = _lengths(architecture, *form)
+    ends = np.cumsum(lengths.ravel())
+    starts = (ends - lengths.ravel()).reshape(lengths.shape)
+    for i, name in enumerate((*architecture.activations, "identity"), start=1):
+        if ACTIVATIONS[name].in_place:
+            starts[i, _PRODUCTS] = starts[i, _UNITS]
+        if not ACTIVATIONS[name].gated:
+            starts[i, _DELTAS] = starts[i, _SLOPES]
+    # The loss leaves its derivative in the place of A_L.
+    starts[-2, [_SLOPES, _DELTAS]] = starts[-2, _UNITS]
+    return starts, int(ends[-1])
+
+
 def _lengths(
     architecture,
     block_size,
@@ -125,7 +131,7 @@ def _lengths(
     training,
     accumulate,
 ):
-    """Of all arrays in a workspace's memory, in the order of its starts."""
+    """Of these arrays, in the order of their starts."""
     layout = architecture.layout()
     n_layers = len(layout.sizes)
     units, widths = layout.table[:, UNITS], layout.table[:, WIDTH]
@@ -149,9 +155,9 @@ def _lengths(
         lengths[1 : n_layers - 1, _SLOPES] = block_size * units[1:-1]
         lengths[1 : n_layers - 1, _DELTAS] = block_size * widths[1:-1] * gated
         for i in large:
-            if i == 1:
-                continue
-            lengths[i, _PANELS_BACK] = widths[i] * padded_width(units[i - 1], itemsize)
+            if i > 1:
+                columns = padded_width(units[i - 1], itemsize)
+                lengths[i, _PANELS_BACK] = widths[i] * columns
         scratch = scratch_size(itemsize) if large else 0
         if accumulate:
             scratch = max([scratch, *(units[i - 1] * widths[i] for i in dense)])

@@ -71,7 +71,8 @@ class Threads:
     """
 
     def __init__(self, n_pieces):
-        self.most = 1 if DISABLED else max(1, min(n_pieces, _MOST, n_threads()))
+        shared = n_pieces > 1 and not DISABLED
+        self.most = min(n_pieces, _MOST, n_threads()) if shared else 1
         self._executor = None
 
     def run(self, work):
