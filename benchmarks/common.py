@@ -140,9 +140,10 @@ def machine():
         for info in threadpool_info()
         if info["user_api"] == "blas"
     }
+    n_threads = Threads(sys.maxsize, 1.0).most
     return (
         f"{_processor()}, {_usable_cores()} cores, {platform.system()};"
-        f" BLAS: {', '.join(sorted(blas))}; skmlp: {Threads(sys.maxsize).most} threads;"
+        f" BLAS: {', '.join(sorted(blas))}; skmlp: {n_threads} threads;"
         f" {', '.join(libraries)}; commit {_commit()}."
     )
 

@@ -1,7 +1,5 @@
 """Predictions, in runs short enough to interrupt, and their loss."""
 
-from functools import partial
-
 import numpy as np
 
 from skmlp.core.inputs import read_only
@@ -12,7 +10,6 @@ from skmlp.core.workspace import make_workspace
 from skmlp.training.blocks import prediction_block_size
 from skmlp.training.threads import Threads
 
-_RUN_FLOPS = 1e9
 _FLOPS_FOR_A_THREAD = 2e7
 
 
@@ -40,10 +37,9 @@ def predict(architecture, params, data, *, link="identity", layer=None):
         architecture, link, params.dtype, large=large, sparse=data.sparse
     )
     row_flops = 2 * layout.n_weights
-    n_pieces = min(
-        -(-n_rows // block_size), int(n_rows * row_flops / _FLOPS_FOR_A_THREAD)
-    )
-    threads = Threads(n_pieces)
+    n_blocks = -(-n_rows // block_size)
+    n_pieces = min(n_blocks, int(n_rows * row_flops / _FLOPS_FOR_A_THREAD))
+    threads = Threads(n_pieces, block_size * row_flops)
     workspace = make_workspace(
         architecture,
         threads.most * block_size,
@@ -54,16 +50,16 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     sizes = architecture.sizes
     layer = len(sizes) - 1 if layer is None else layer
     out = np.empty((n_rows, sizes[layer]), params.dtype)
-    per_run = max(int(_RUN_FLOPS / row_flops), block_size)
 
-    def run(start, team):
-        rows = read_only(np.arange(start, min(start + per_run, n_rows)))
-        part = out[start : start + per_run]
+    def run(team, first, last):
+        start, stop = first * block_size, min(last * block_size, n_rows)
+        rows, part = read_only(np.arange(start, stop)), out[start:stop]
         fixed = network, params, workspace, data, rows, part, block_size, layer
         predict_blocks(*fixed, team)
 
-    for start in range(0, n_rows, per_run):
-        threads.run(partial(run, start))
+    first = 0
+    while first < n_blocks:
+        first = threads.run(run, first, n_blocks)
     return out
 
 

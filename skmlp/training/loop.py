@@ -2,7 +2,6 @@
 
 from functools import partial
 from math import isfinite
-from time import perf_counter
 
 import numpy as np
 
@@ -19,9 +18,7 @@ from skmlp.training.blocks import (
 )
 from skmlp.training.threads import Threads
 
-_RUN_SECONDS = 0.03  # between two looks at Ctrl-C
 _UPDATE_FLOPS = 20
-_FLOPS_PER_SECOND = 5e9  # a cautious guess, until a run has been measured
 
 
 class Epochs:
@@ -83,7 +80,7 @@ class Epochs:
         self.params = params
         self.gradient = np.empty(layout.n_params, dtype)
         self.data = data
-        self.threads = Threads(-(-block_size // chunk_size))
+        self.threads = Threads(-(-block_size // chunk_size), block_flops)
         self.workspace = make_workspace(
             architecture,
             block_size,
@@ -103,9 +100,6 @@ class Epochs:
         )
         self.average = np.empty(0, dtype) if average is None else average
         self.seed = seed
-        self.blocks_per_run = max(
-            1, int(_RUN_SECONDS * _FLOPS_PER_SECOND / block_flops)
-        )
 
     def n_steps(self, rows):
         """Optimizer steps of an epoch over ``rows``."""
@@ -130,16 +124,12 @@ class Epochs:
             n_steps_before,
         )
         first, n_total = 0, n_blocks(rows.size, self.batch_size, self.block_size)
+        work = partial(self._run_blocks, state, recipe)
         while first < n_total and isfinite(state.loss[0]):
-            last = min(first + self.blocks_per_run, n_total)
-            started = perf_counter()
-            self.threads.run(partial(self._run_blocks, state, recipe, first, last))
-            seconds = perf_counter() - started
-            self._adjust_run(last - first, seconds)
-            first = last
+            first = self.threads.run(work, first, n_total)
         return float(state.loss[0]) / rows.size
 
-    def _run_blocks(self, state, recipe, first, last, team):
+    def _run_blocks(self, state, recipe, team, first, last):
         fixed = self.network, state, self.workspace, self.data, recipe
         run_blocks(*fixed, team, first, last)
 
@@ -148,8 +138,3 @@ class Epochs:
         moments = np.empty((0, self.gradient.size), self.params.dtype)
         loss = self.run(rows, np.zeros(self.n_steps(rows)), moments, np.zeros(0))
         return loss, self.gradient
-
-    def _adjust_run(self, n_run, seconds):
-        """Keep runs short whatever the machine; lengths do not change results."""
-        fitting = int(n_run * _RUN_SECONDS / max(seconds, 1e-9))
-        self.blocks_per_run = max(1, min(fitting, 2 * self.blocks_per_run))

@@ -1,19 +1,21 @@
 """Threads that run a kernel together, as many as there is room for.
 
 Results do not depend on how many there are, so that each run may have another number:
-fits that run at the same time, in threads of the user's, share what is allowed.
+what is fastest, and fits that run at the same time, in threads of the user's, share
+what is allowed.
 """
 
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor, wait
-from functools import cache
+from functools import cache, partial
+from threading import Lock, Thread
+from time import perf_counter
 
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from sklearn.utils.parallel import _get_threadpool_controller
 
 from skmlp.core.jit import DISABLED
 from skmlp.core.team import ALONE, dismiss, make_teams
+from skmlp.training.pace import Pace
 
 _MOST = 8
 
@@ -22,7 +24,7 @@ class _Running:
     """How many runs there are at this moment that could use several threads."""
 
     def __init__(self):
-        self.count, self._lock = 0, threading.Lock()
+        self.count, self._lock = 0, Lock()
 
     def __enter__(self):
         with self._lock:
@@ -57,12 +59,14 @@ def _blas_libraries():
 
 
 class Threads:
-    """The thread that calls, and others, which are started when they are needed.
+    """The thread that calls, and others, which are there for one run only.
 
     Parameters
     ----------
     n_pieces : int
-        Of the work that is to be shared.
+        Of the work that can be done at the same time.
+    block_flops : float
+        Of one block of the work, about.
 
     Attributes
     ----------
@@ -70,46 +74,74 @@ class Threads:
         How many threads there may be.
     """
 
-    def __init__(self, n_pieces):
+    def __init__(self, n_pieces, block_flops):
         shared = n_pieces > 1 and not DISABLED
         self.most = min(n_pieces, _MOST, n_threads()) if shared else 1
-        self._executor = None
+        self._pace = Pace(block_flops)
 
-    def run(self, work):
-        """Call ``work(team)`` in each thread, and return when all have returned."""
+    def run(self, work, first, stop):
+        """Call ``work(team, first, last)`` in each thread, for some of the blocks.
+
+        Parameters
+        ----------
+        work : callable
+            Does the blocks from ``first`` up to ``last``, together with the others.
+        first, stop : int
+            Which blocks are left.
+
+        Returns
+        -------
+        last : int
+            Which block is the next.
+        """
         if self.most == 1:
-            work(ALONE)
-            return
+            return self._run(work, first, stop, 1)
         with _running as n_running:
-            size = min(self.most, n_threads() // n_running)
-            if size <= 1:
-                work(ALONE)
-            else:
-                self._run_together(work, *make_teams(size))
+            most = min(self.most, n_threads() // n_running)
+            return self._run(work, first, stop, max(most, 1))
 
-    def _run_together(self, work, teams, counter):
-        others = []
+    def _run(self, work, first, stop, most):
+        size, n_blocks = self._pace.choose(most)
+        last = min(first + n_blocks, stop)
+        started = perf_counter()
+        run_together(partial(work, first=first, last=last), size)
+        self._pace.measured(size, last - first, perf_counter() - started)
+        return last
+
+
+def run_together(work, size):
+    """Call ``work(team)`` in so many threads, and return when all have returned.
+
+    Where no more can be started, the calling thread does it all.
+    """
+    if size == 1:
+        work(ALONE)
+        return
+    teams, counter = make_teams(size)
+    errors = []
+
+    def join(team):
         try:
-            for team in teams[1:]:
-                others.append(self._threads().submit(_join, work, team, counter))
-            work(teams[0])
-        except BaseException:
+            work(team)
+        except BaseException as error:
+            errors.append(error)
             dismiss(counter)
-            raise
-        finally:
-            wait(others)
-        for other in others:
-            other.result()
 
-    def _threads(self):
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(self.most - 1, "skmlp")
-        return self._executor
-
-
-def _join(work, team, counter):
+    others = [Thread(target=join, args=(team,), name="skmlp") for team in teams[1:]]
     try:
-        work(team)
+        try:
+            for other in others:
+                other.start()
+        except RuntimeError:  # no thread to be had; those there are do nothing alone
+            dismiss(counter)
+            teams[0] = ALONE
+        work(teams[0])
     except BaseException:
         dismiss(counter)
         raise
+    finally:
+        for other in others:
+            if other.is_alive():
+                other.join()
+    if errors:
+        raise errors[0]

@@ -16,7 +16,7 @@ from sklearn.model_selection import cross_val_score
 from threadpoolctl import threadpool_limits
 
 import skmlp
-from skmlp.training import inference, loop
+from skmlp.training import inference, loop, pace, threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SOLVERS = "adam", "sgd", "lbfgs"
@@ -92,8 +92,7 @@ def test_long_work_is_cut_into_runs(monkeypatch):
     train, predict = loop.run_blocks, inference.predict_blocks
     monkeypatch.setattr(loop, "run_blocks", run_blocks)
     monkeypatch.setattr(inference, "predict_blocks", predict_blocks)
-    monkeypatch.setattr(loop, "perf_counter", itertools.count(0, 0.1).__next__)
-    monkeypatch.setattr(inference, "_RUN_FLOPS", 1e6)
+    monkeypatch.setattr(threads, "perf_counter", itertools.count(0, 0.1).__next__)
     X, y = make_problem("regression", n_rows=5000)
     params = {"hidden_layer_sizes": (100,), "max_iter": 2}
     huge_batch = make_estimator("regression", batch_size=5000, **params)
@@ -102,6 +101,7 @@ def test_long_work_is_cut_into_runs(monkeypatch):
     n_blocks.clear()
     make_estimator("regression", batch_size=10, **params).fit(X, y)
     assert set(n_blocks[10:]) == {1}
+    monkeypatch.setattr(pace, "RUN_SECONDS", 1e-4)
     huge_batch.predict(X)
     assert sum(n_rows) == 5000
     assert max(n_rows) <= 1000

@@ -4,7 +4,7 @@ import pytest
 from builders import DTYPES, make_data, make_problem
 
 from skmlp.core.losses import LINKS
-from skmlp.training import blocks, inference
+from skmlp.training import blocks, pace
 from skmlp.training.inference import predict
 
 
@@ -23,7 +23,7 @@ def test_naive_twin(link, dtype, as_csr, n_rows):
 
 @pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
 def test_many_short_runs(monkeypatch, as_csr):
-    monkeypatch.setattr(inference, "_RUN_FLOPS", 1)
+    monkeypatch.setattr(pace, "RUN_SECONDS", 0.0)
     monkeypatch.setattr(blocks, "_PREDICTION_ROWS", (3, 7))
     problem = make_problem((4, 6, 2), n_rows=40, as_csr=as_csr)
     y_pred = predict(problem.architecture, problem.params, problem.data, link="softmax")

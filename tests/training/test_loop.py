@@ -6,7 +6,7 @@ import pytest
 from builders import epochs_of, flat, make_problem, train_naively
 
 from skmlp.core.jit import DISABLED
-from skmlp.training import blocks, loop
+from skmlp.training import blocks, loop, pace
 from skmlp.training.optimizer import Optimizer
 
 SETTINGS = {
@@ -66,7 +66,7 @@ def test_epochs_of_the_naive_twin(name, batch_size, as_csr):
 def test_lengths_of_runs_change_no_bit(monkeypatch, batch_size):
     results = []
     for seconds in 1e9, 0.0:
-        monkeypatch.setattr(loop, "_RUN_SECONDS", seconds)
+        monkeypatch.setattr(pace, "RUN_SECONDS", seconds)
         problem = draw(n_rows=150)
         losses = train(problem, batch_size, "adam")
         results.append((losses, problem.params.tobytes()))
@@ -104,7 +104,7 @@ def calls_in_python(function, *arguments):
 @pytest.mark.skipif(DISABLED, reason="kernels are Python then")
 def test_no_python_within_an_epoch(monkeypatch):
     """Python's work does not depend on the number of minibatches."""
-    monkeypatch.setattr(loop, "_RUN_SECONDS", 1e9)
+    monkeypatch.setattr(pace, "RUN_SECONDS", 1e9)
     problem, counts = draw(n_rows=150), []
     for batch_size in (1, 150):
         epochs = epochs_of(problem, batch_size)
@@ -145,10 +145,10 @@ def test_divergence_shows_in_the_loss(bad):
 
 
 def test_a_diverged_epoch_is_not_run_to_its_end(monkeypatch):
+    monkeypatch.setattr(pace, "RUN_SECONDS", 0.0)
     problem, calls = draw(), []
     problem.params[0] = np.nan
     epochs = epochs_of(problem, 5)
-    epochs.blocks_per_run = 1
     run_blocks = loop.run_blocks
     monkeypatch.setattr(
         loop, "run_blocks", lambda *args: (calls.append(args), run_blocks(*args))

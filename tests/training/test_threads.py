@@ -21,8 +21,8 @@ import skmlp
 from skmlp import MLPClassifier, MLPRegressor
 from skmlp.core.jit import DISABLED
 from skmlp.core.team import ALONE, Team, dismiss, make_teams, share, wait
-from skmlp.training import loop, threads
-from skmlp.training.threads import Threads
+from skmlp.training import loop, pace, threads
+from skmlp.training.threads import Threads, run_together
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TIMEOUT = 240  # seconds, for what would hang
@@ -89,6 +89,17 @@ def no_other_runs(monkeypatch):
     monkeypatch.setattr(threads, "_running", threads._Running())
 
 
+@pytest.fixture(autouse=True)
+def whatever_the_pace(monkeypatch):
+    """As many threads as there may be, one block a run."""
+    monkeypatch.setattr(threads.Pace, "choose", lambda self, most: (most, 1))
+
+
+def run(runner, work):
+    """One run of a single block."""
+    within(20, lambda: runner.run(lambda team, first, last: work(team), 0, 1))
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 def test_parts_are_all_of_it(size):
     for n in range(40):
@@ -105,19 +116,16 @@ def test_alone_there_is_nobody_to_wait_for():
 
 @together
 @pytest.mark.parametrize("n", [2, 3, 8])
-def test_each_thread_comes_once(allow, n):
-    allow(n)
+def test_each_thread_comes_once(n):
     teams = []
 
     def work(team):
         assert meet_all(team, 50)
         teams.append((team.rank, team.size, threading.get_ident()))
 
-    runner = Threads(100)
-    assert runner.most == n
     for _ in range(5):
         teams.clear()
-        within(20, lambda: runner.run(work))
+        within(20, lambda: run_together(work, n))
         assert sorted(team[0] for team in teams) == list(range(n))
         assert {team[1] for team in teams} == {n}
         assert len({team[2] for team in teams}) == n
@@ -146,26 +154,30 @@ def test_what_is_written_before_a_meeting_is_read_after_it(n):
 )
 def test_no_more_threads_than_pieces(allow, n_pieces, allowed, expected):
     allow(allowed)
-    assert Threads(n_pieces).most == (1 if DISABLED else expected)
+    assert Threads(n_pieces, 1e6).most == (1 if DISABLED else expected)
 
 
 @together
 def test_the_only_thread_is_the_callers(allow):
     allow(1)
     seen = []
-    Threads(5).run(lambda team: seen.append((team, threading.get_ident())))
-    assert seen == [(ALONE, threading.get_ident())]
+
+    def work(team, first, last):
+        seen.append((team, first, last, threading.get_ident()))
+
+    assert Threads(5, 1e6).run(work, 3, 7) == 4
+    assert seen == [(ALONE, 3, 4, threading.get_ident())]
 
 
 @together
 def test_limits_of_each_run_are_obeyed(allow):
     sizes = []
     allow(4)
-    runner = Threads(10)
+    runner = Threads(10, 1e6)
     for n, expected in (4, 4), (2, 2), (1, 1), (3, 3), (100, 4):
         allow(n)
         sizes.clear()
-        within(20, lambda: runner.run(lambda team: sizes.append(team.size)))
+        run(runner, lambda team: sizes.append(team.size))
         assert sizes == [expected] * expected
 
 
@@ -175,7 +187,7 @@ def test_limits_of_threadpoolctl_are_obeyed(api):
         before = threads.n_threads()
         with threadpool_limits(1, user_api=api):
             assert threads.n_threads() == 1
-            assert Threads(100).most == 1
+            assert Threads(100, 1e6).most == 1
         assert threads.n_threads() == before
     with threadpool_limits(2, user_api=api):
         assert 1 <= threads.n_threads() <= 2
@@ -206,33 +218,35 @@ def test_an_exception_reaches_the_caller(allow, kind, culprit, late):
             raise kind("culprit")
         arrived.append(meet_all(team, 10))
 
-    runner = Threads(3)
+    runner = Threads(3, 1e6)
     with pytest.raises(kind, match="culprit"):
-        within(20, lambda: runner.run(work))
+        run(runner, work)
     assert arrived == [False, False]
     arrived.clear()
     culprit = None
-    within(20, lambda: runner.run(work))
+    run(runner, work)
     assert arrived == [True] * 3
     assert threads._running.count == 0
 
 
 @together
-def test_a_thread_that_cannot_start(allow, monkeypatch):
-    allow(3)
-    runner, arrived = Threads(3), []
-    executor = runner._threads()
-    submit, n_calls = executor.submit, itertools.count()
+@pytest.mark.parametrize("n_started", [0, 1, 2])
+def test_a_thread_that_cannot_start(monkeypatch, n_started):
+    """The calling thread does the work; whoever has started does none of it."""
+    start, n_calls, done = threading.Thread.start, itertools.count(), []
 
-    def fail_second(*args):
-        if next(n_calls) == 1:
+    def fail_later(thread):
+        if thread.name == "skmlp" and next(n_calls) == n_started:
             raise RuntimeError("can't start new thread")
-        return submit(*args)
+        start(thread)
 
-    monkeypatch.setattr(executor, "submit", fail_second)
-    with pytest.raises(RuntimeError, match="start new thread"):
-        within(20, lambda: runner.run(lambda team: arrived.append(meet_all(team, 2))))
-    assert arrived == [False]
+    def work(team):
+        if meet_all(team, 2):
+            done.append(team)
+
+    monkeypatch.setattr(threading.Thread, "start", fail_later)
+    within(20, lambda: run_together(work, 4))
+    assert done == [ALONE]
 
 
 @together
@@ -253,31 +267,33 @@ def test_runs_at_once_share_what_is_allowed(allow):
             inside.wait(30)
             assert done.wait(30)
 
-    thread = threading.Thread(target=lambda: Threads(4).run(first))
+    thread = threading.Thread(target=lambda: run(Threads(4, 1e6), first))
     thread.start()
     inside.wait(30)
     try:
-        second = Threads(4)
+        second = Threads(4, 1e6)
         assert second.most == 4
-        within(20, lambda: second.run(lambda team: sizes.setdefault("2", team.size)))
+        run(second, lambda team: sizes.setdefault("2", team.size))
     finally:
         done.set()
         thread.join(30)
-    within(20, lambda: second.run(lambda team: sizes.setdefault("3", team.size)))
+    run(second, lambda team: sizes.setdefault("3", team.size))
     assert sizes == {"first": 4, "2": 2, "3": 4}
 
 
 @together
-def test_threads_end_with_what_started_them(allow):
-    allow(3)
-    runner, before = Threads(3), set(threading.enumerate())
-    within(20, partial(runner.run, lambda team: meet_all(team, 1)))
-    started = set(threading.enumerate()) - before
-    assert len(started) == 2
-    del runner
-    for thread in started:
-        thread.join(20)
-        assert not thread.is_alive()
+def test_threads_end_with_their_run():
+    before, during = set(threading.enumerate()), []
+
+    def work(team):
+        assert meet_all(team, 1)
+        if team.rank == 0:
+            during.extend(threading.enumerate())
+        meet_all(team, 1)
+
+    run_together(work, 3)
+    assert len(set(during) - before) == 2
+    assert set(threading.enumerate()) == before
 
 
 @together
@@ -293,7 +309,7 @@ def test_a_child_has_threads_of_its_own(allow):
         inside.set()
         assert done.wait(60)
 
-    thread = threading.Thread(target=lambda: Threads(2).run(work))
+    thread = threading.Thread(target=lambda: run(Threads(2, 1e6), work))
     thread.start()
     assert inside.wait(30)
     try:
@@ -334,7 +350,7 @@ def exit_status_of_child():
 
         signal.alarm(30)  # ends a child that hangs
         sizes = []
-        Threads(2).run(lambda team: sizes.append(team.size))
+        run(Threads(2, 1e6), lambda team: sizes.append(team.size))
         os._exit(0 if sizes == [2, 2] else 1)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -482,7 +498,6 @@ def test_threads_change_no_bit_of_any_kind_of_fit(allow, as_csr, case):
 def test_bits_do_not_depend_on_a_change_within_a_fit(monkeypatch):
     """As when other fits begin and end."""
     expected = numbers_of_fit(MLPRegressor, np.float64, False, **CASES["blocks"])
-    monkeypatch.setattr(loop, "_RUN_SECONDS", 1e-9)  # one block per run
     numbers = itertools.cycle([8, 1, 3, 2])
     monkeypatch.setattr(threads, "n_threads", lambda: next(numbers))
     actual = within(
@@ -490,6 +505,37 @@ def test_bits_do_not_depend_on_a_change_within_a_fit(monkeypatch):
         lambda: numbers_of_fit(MLPRegressor, np.float64, False, **CASES["blocks"]),
     )
     assert actual == expected
+
+
+@together
+@pytest.mark.parametrize("case", ["plain", "everything"])
+def test_bits_do_not_depend_on_the_pace(allow, monkeypatch, case):
+    """A clock at random, so that numbers of threads and lengths of runs are too."""
+    allow(1)
+    expected = numbers_of_fit(MLPClassifier, np.float32, False, **CASES[case])
+    monkeypatch.undo()
+    allow(4)
+    seen, rng, now = set(), np.random.default_rng(0), [0.0]
+
+    def clock():
+        now[0] += rng.exponential(0.05)
+        return now[0]
+
+    def make_teams(size):
+        seen.add(size)
+        return original(size)
+
+    original = threads.make_teams
+    monkeypatch.setattr(threads, "make_teams", make_teams)
+    monkeypatch.setattr(pace, "perf_counter", clock)
+    monkeypatch.setattr(threads, "perf_counter", clock)
+    for _ in range(3):
+        actual = within(
+            TIMEOUT,
+            lambda: numbers_of_fit(MLPClassifier, np.float32, False, **CASES[case]),
+        )
+        assert actual == expected
+    assert len(seen) > 1
 
 
 @together
@@ -526,7 +572,6 @@ def test_interrupt_before_the_kernel(allow, monkeypatch, n):
         return original(*arguments)
 
     monkeypatch.setattr(loop, "run_blocks", run_blocks)
-    monkeypatch.setattr(loop, "_RUN_SECONDS", 1e-9)
     X, y = make_rows(MLPRegressor, np.float64, False)
     model = MLPRegressor(**BIG, max_iter=50, random_state=0)
 

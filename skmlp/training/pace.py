@@ -1,0 +1,67 @@
+"""How many threads a run of blocks gets, and how many blocks, by measured speed.
+
+Threads that wait for each other can be slower than one: on a machine that is busy, or
+where there is little to do between two meetings. Results depend on neither number, so
+that both may follow the clock.
+"""
+
+from time import perf_counter
+
+RUN_SECONDS = 0.03  # between two looks at Ctrl-C
+_FLOPS_PER_SECOND = 5e9  # a cautious guess, until a run has been measured
+_TRY_SECONDS = 0.004  # of a run that tries fewer threads
+_LOSS = 0.01  # share of the time that tries may waste
+_MEMORY = 0.5  # weight of what was measured before
+
+
+class Pace:
+    """Seconds per block, for each number of threads.
+
+    Parameters
+    ----------
+    block_flops : float
+        Of one block, about.
+    """
+
+    def __init__(self, block_flops):
+        self._guess = block_flops / _FLOPS_PER_SECOND
+        self._seconds, self._next_try = {}, {}
+        self._n_runs, self._first_try = 0, None
+
+    def choose(self, most):
+        """Number of threads, at most ``most``, and of blocks for the next run."""
+        sizes = [most >> i for i in range(most.bit_length())]
+        known = [size for size in sizes if size in self._seconds]
+        best = min(known, key=self._seconds.get, default=most)
+        others = [size for size in sizes if size != best]
+        if known and others:
+            other = min(others, key=self._due)
+            if self._due(other) <= perf_counter():
+                return other, self._blocks_of_try(other, best)
+        return best, self._blocks_of_run(best, RUN_SECONDS)
+
+    def measured(self, size, n_blocks, seconds):
+        """Learn from a run."""
+        now, latest = perf_counter(), max(seconds, 1e-9) / n_blocks
+        if self._n_runs == 0:
+            self._first_try = now + RUN_SECONDS
+        elif self._n_runs == 1:
+            self._seconds.clear()  # the first run loaded kernels, and touched memory
+        self._n_runs += 1
+        before = self._seconds.get(size, latest)
+        self._seconds[size] = _MEMORY * before + (1 - _MEMORY) * latest
+        best = min(self._seconds, key=self._seconds.get)
+        slower_by = self._seconds[size] - self._seconds[best]
+        lost = self._blocks_of_try(size, best) * slower_by
+        self._next_try[size] = now + max(lost / _LOSS, RUN_SECONDS)
+
+    def _due(self, size):
+        return self._next_try.get(size, self._first_try)
+
+    def _blocks_of_try(self, size, best):
+        """Few, but enough to make up for the start of threads."""
+        seconds = _TRY_SECONDS if size < best else RUN_SECONDS
+        return self._blocks_of_run(size if size in self._seconds else best, seconds)
+
+    def _blocks_of_run(self, size, seconds):
+        return max(1, int(seconds / self._seconds.get(size, self._guess)))
