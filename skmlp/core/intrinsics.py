@@ -84,33 +84,6 @@ def _view(ndim, *, borrowed=False):
     return view
 
 
-@intrinsic
-def _borrowed(typing_context, arguments):
-    """A named tuple with its arrays as they are, but without reference counts.
-
-    Counting, which threads would have to do in turn, costs as much as the work itself
-    where networks are small. The caller of the entry kernel owns the arrays.
-    """
-
-    def generate(context, builder, signature, args):
-        from numba.np.arrayobj import make_array
-
-        def borrow(kind, value):
-            if isinstance(kind, types.BaseTuple):
-                for i, item in enumerate(kind):
-                    part = borrow(item, builder.extract_value(value, i))
-                    value = builder.insert_value(value, part, i)
-            elif isinstance(kind, types.Array):
-                array = make_array(kind)(context, builder, value)
-                array.meminfo = ir.Constant(array.meminfo.type, None)
-                value = array._getvalue()
-            return value
-
-        return borrow(arguments, args[0])
-
-    return arguments(arguments), generate
-
-
 def _caller(return_type):
     """An intrinsic that calls a compiled kernel by its address."""
 
@@ -195,9 +168,6 @@ if DISABLED:
     def call(function, arguments):
         return function(*arguments)
 
-    def borrowed(arguments):
-        return arguments
-
     borrowed_matrix = matrix_view
     call_for_float = call_for_index = call
 
@@ -205,7 +175,7 @@ if DISABLED:
         return array.reshape(-1)
 
 else:
-    borrowed, meet = _borrowed, _meet
+    meet = _meet
     matrix_view = _view(2)
     borrowed_matrix = _view(2, borrowed=True)
     vector_view = _view(1)
@@ -213,7 +183,7 @@ else:
     call_for_float = _caller(types.float64)
     call_for_index = _caller(types.intp)
 
-    @jit
+    @jit(view=True)
     def flat(array):
         """All elements of a C-contiguous array, as a vector."""
         return vector_view(array, 0, (array.size,))

@@ -24,7 +24,7 @@ ENTRY_KERNELS = []  # all that exist
 _STORE = KernelStore(source_stamp())
 
 
-def jit(function=None, *, entry=False, strict=False, once=False):
+def jit(function=None, *, entry=False, strict=False, once=False, view=False):
     """Compile ``function`` on its first use with given argument types.
 
     Parameters
@@ -39,9 +39,15 @@ def jit(function=None, *, entry=False, strict=False, once=False):
     once : bool, default=False
         For functions that are used in one place.  Put them there before compilation,
         which takes less time then: arguments in large tuples are costly to pass.
+    view : bool, default=False
+        For functions that return an array, or call NumPy's that do: these Numba
+        compiles only if it may count references.  Nothing else counts any, which
+        costs time in each step and in compilation: whoever calls an entry kernel
+        owns the arrays.
     """
     if function is None:
-        return lambda function: jit(function, entry=entry, strict=strict, once=once)
+        options = {"entry": entry, "strict": strict, "once": once, "view": view}
+        return lambda function: jit(function, **options)
     kernel = numba.njit(
         nogil=True,
         error_model="numpy",
@@ -50,6 +56,7 @@ def jit(function=None, *, entry=False, strict=False, once=False):
         no_cpython_wrapper=not entry,
         no_cfunc_wrapper=True,
         inline="always" if once else "never",
+        _nrt=view,
     )(function)
     if entry:
         ENTRY_KERNELS.append(kernel)

@@ -75,35 +75,35 @@ def make_layout(sizes, *, gated=(), normalized=()):
     return Layout(table, *(int(ends[k, -1]) for k in (0, 2, 3)))
 
 
-@jit
+@jit(view=True)
 def weights(params, layout, i):
     """The matrix (fan_in, width) of layer ``i``, which is at least 1."""
     shape = (layout.table[i - 1, UNITS], layout.table[i, WIDTH])
     return matrix_view(params, layout.table[i, WEIGHTS], shape)
 
 
-@jit
+@jit(view=True)
 def tail(params, layout):
     """The trained part that is not weights: biases and scales."""
     length = layout.n_params - layout.n_weights
     return vector_view(params, layout.n_weights, (length,))
 
 
-@jit
+@jit(view=True)
 def bias(tail, layout, i):
     """The vector (width,) of layer ``i``."""
     start = layout.table[i, _BIAS] - layout.n_weights
     return vector_view(tail, start, (layout.table[i, WIDTH],))
 
 
-@jit
+@jit(view=True)
 def scale(tail, layout, i):
     """The scales (width,) of layer ``i``, if it is normalised."""
     start = layout.table[i, _SCALE] - layout.n_weights
     return vector_view(tail, start, (layout.table[i, WIDTH],))
 
 
-@jit
+@jit(view=True)
 def running(params, layout, i):
     """Running mean and variance (2, width) of layer ``i``, if it is normalised."""
     return matrix_view(params, layout.table[i, _RUNNING], (2, layout.table[i, WIDTH]))

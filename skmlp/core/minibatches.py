@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.dropout import combine
-from skmlp.core.intrinsics import borrowed, call, call_for_float, flat, vector_view
+from skmlp.core.intrinsics import call, call_for_float, flat, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.network import (
     backward,
@@ -125,7 +125,7 @@ def work_through(network, state, workspace, data, recipe, block, n_batch, team):
         workspace.sums[i] = loss
 
 
-@jit
+@jit(view=True)
 def squares_of(workspace, recipe):
     """Room for the sum of squares in each stretch, behind the losses of chunks."""
     start = -(-recipe.block_size // recipe.chunk_size)
@@ -200,8 +200,6 @@ def run_blocks(network, state, workspace, data, recipe, team, first, last):
 
     Between two meetings of the threads nobody reads what another one writes.
     """
-    network, state, workspace = borrowed(network), borrowed(state), borrowed(workspace)
-    data, recipe = borrowed(data), borrowed(recipe)
     n_rows, batch_size, layout = recipe.rows.size, recipe.batch_size, network.layout
     blocks_per_step = -(-batch_size // recipe.block_size)
     if not wait(team):

@@ -30,6 +30,7 @@ from skmlp.core.products import (
     is_small,
     large_products,
     small,
+    small_product,
 )
 from skmlp.core.team import share
 from skmlp.core.workspace import (
@@ -225,7 +226,7 @@ def affine_product(network, params, workspace, Z, A, i, data, chunk):
         arguments = (Z, W, data.values, data.indices, data.indptr, chunk.rows)
         call(network.kernels[i, _CSR_PRODUCT], arguments)
     elif small(chunk.n_rows, W):
-        np.dot(A, W, Z)
+        small_product(Z, A, W)
     else:
         there, kernels = panels(network.layout, workspace, i), network.products
         call(kernels.product, (Z, A, W, 0, chunk.n_rows, there, kernels.multiply))
@@ -233,7 +234,7 @@ def affine_product(network, params, workspace, Z, A, i, data, chunk):
 
 @jit
 def forward(network, params, workspace, A, data, chunk):
-    """Fill the workspace with A_1, ..., A_L; returns the raw prediction A_L."""
+    """Fill the workspace with A_1, ..., A_L, the raw prediction."""
     layout = network.layout
     for i in range(1, layout.table.shape[0]):
         Z = products(layout, workspace, chunk, i)
@@ -243,7 +244,6 @@ def forward(network, params, workspace, A, data, chunk):
         arguments = (A, Z, bias(tail(params, layout), layout, i))
         call(network.kernels[i, _ACTIVATE], arguments)
         drop(network, A, i, chunk)
-    return A
 
 
 @jit(once=True)
@@ -268,7 +268,7 @@ def delta_product(network, params, workspace, dA, dZ, i, chunk):
             for k in range(w.size):
                 dA[j, k] = d[j] * w[k]
     elif small(chunk.n_rows, W):
-        np.dot(dZ, W.T, dA)
+        small_product(dA, dZ, W.T)
     else:
         there, kernels = panels_back(network.layout, workspace, i), network.products
         call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, there, kernels.multiply))
@@ -304,7 +304,7 @@ def backward(network, params, gradient_tail, workspace, data, chunk):
 def small_gradient(dW, A, dZ, scratch, adds):
     """dW <- A^T dZ, or dW += A^T dZ."""
     part = matrix_view(scratch, np.int64(0), dW.shape) if adds else dW
-    np.dot(A.T, dZ, part)
+    small_product(part, A.T, dZ)
     if adds:
         total, more = flat(dW), flat(part)
         for k in range(total.size):

@@ -24,7 +24,7 @@ from skmlp.core.math import flush, flush_square
 _STRETCH = 4096
 
 
-@jit
+@jit(view=True)
 def moment(moments, k, start, length):
     """Stretch of the k-th moment."""
     return vector_view(moments[k], start, (length,))

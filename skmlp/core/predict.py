@@ -3,14 +3,14 @@
 import numpy as np
 
 from skmlp.core.inputs import n_dense_rows
-from skmlp.core.intrinsics import borrowed, borrowed_matrix, call, vector_view
+from skmlp.core.intrinsics import borrowed_matrix, call, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.network import forward, pack_weights
 from skmlp.core.team import wait
 from skmlp.core.workspace import Chunk, units
 
 
-@jit
+@jit(view=True)
 def consecutive_rows(data, rows):
     """X[rows] as it lies there; without rows if they are sparse."""
     n_rows, n_features = n_dense_rows(data, rows), data.X.shape[1]
@@ -26,7 +26,6 @@ def predict_blocks(
     Those of the last layer are link(raw prediction). Each thread of the team takes some
     of the blocks, and has room for one in the workspace.
     """
-    network, workspace, data = borrowed(network), borrowed(workspace), borrowed(data)
     layout, no_key = network.layout, np.int64(0)  # a literal is a type of its own
     if not wait(team):
         return
@@ -38,11 +37,10 @@ def predict_blocks(
         block = vector_view(rows, start, (n_rows,))
         chunk = Chunk(block, team.rank * block_size, no_key, no_key, n_packed)
         A = consecutive_rows(data, block)
-        Z = forward(network, params, workspace, A, data, chunk)
+        forward(network, params, workspace, A, data, chunk)
+        Z = units(layout, workspace, chunk, layer)
         if layer == layout.table.shape[0] - 1:
             call(network.head, (Z,))
-        else:
-            Z = units(layout, workspace, chunk, layer)
         for i in range(n_rows):
             for k in range(Z.shape[1]):
                 out[start + i, k] = Z[i, k]

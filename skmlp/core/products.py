@@ -127,6 +127,12 @@ def pack_columns(panel, at, B, row, column, depth, n):
     copy_columns(panel, at, B, row * B.shape[1] + column, B.shape[1], depth, n)
 
 
+@jit(view=True)
+def small_product(C, A, B):
+    """C <- A B, by BLAS."""
+    np.dot(A, B, C)
+
+
 @jit(entry=True)
 def pack(panels, W, back, turn, n_threads):
     """Panels of W, or on the way back of W^T; returns the turn.

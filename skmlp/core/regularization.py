@@ -138,7 +138,7 @@ def _decay_behind(params, moments, hyper, n_weights, factor):
         params[i] -= rest * shift
 
 
-@jit
+@jit(view=True)
 def matrix_of(vector, table, layer):
     """The part of a vector like the parameters where a layer's weights lie."""
     shape = (table[layer - 1, UNITS], table[layer, WIDTH])

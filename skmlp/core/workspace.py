@@ -170,49 +170,49 @@ def _lengths(
     return -(-lengths // _ALIGNED) * _ALIGNED
 
 
-@jit
+@jit(view=True)
 def _rows_of(workspace, start, chunk, width):
     """The chunk's part of an array of that many columns."""
     shape = (chunk.rows.size, width)
     return matrix_view(workspace.memory, start + chunk.at * width, shape)
 
 
-@jit
+@jit(view=True)
 def units(layout, workspace, chunk, i):
     """A_i as an array of shape (n_rows, units of layer i)."""
     width = layout.table[i, UNITS]
     return _rows_of(workspace, workspace.starts[i, _UNITS], chunk, width)
 
 
-@jit
+@jit(view=True)
 def products(layout, workspace, chunk, i):
     """Z_i as an array of shape (n_rows, width of layer i)."""
     width = layout.table[i, WIDTH]
     return _rows_of(workspace, workspace.starts[i, _PRODUCTS], chunk, width)
 
 
-@jit
+@jit(view=True)
 def deltas(layout, workspace, chunk, i):
     """dZ_i as an array of shape (n_rows, width of layer i)."""
     width = layout.table[i, WIDTH]
     return _rows_of(workspace, workspace.starts[i, _DELTAS], chunk, width)
 
 
-@jit
+@jit(view=True)
 def slopes(layout, workspace, chunk, i):
     """dA_i as an array of shape (n_rows, units of layer i)."""
     width = layout.table[i, UNITS]
     return _rows_of(workspace, workspace.starts[i, _SLOPES], chunk, width)
 
 
-@jit
+@jit(view=True)
 def normalized(layout, workspace, chunk, i):
     """Z_i without its scale, as an array of shape (n_rows, width of layer i)."""
     width = layout.table[i, WIDTH]
     return _rows_of(workspace, workspace.starts[i, _NORMALIZED], chunk, width)
 
 
-@jit
+@jit(view=True)
 def statistics_of(layout, workspace, chunk, i):
     """Memory of the normalisation of layer i."""
     shape = (max(chunk.rows.size, 2 * layout.table[i, WIDTH]),)
@@ -220,28 +220,28 @@ def statistics_of(layout, workspace, chunk, i):
     return vector_view(workspace.memory, start, shape)
 
 
-@jit
+@jit(view=True)
 def panels(layout, workspace, i):
     """The panels of W_i."""
     start, stop = workspace.starts[i, _PANELS], workspace.starts[i, _PANELS_BACK]
     return vector_view(workspace.memory, start, (stop - start,))
 
 
-@jit
+@jit(view=True)
 def panels_back(layout, workspace, i):
     """The panels of W_i^T."""
     start, stop = workspace.starts[i, _PANELS_BACK], workspace.starts[i + 1, _UNITS]
     return vector_view(workspace.memory, start, (stop - start,))
 
 
-@jit
+@jit(view=True)
 def targets(layout, workspace, chunk, n_targets):
     """Y of the chunk's rows."""
     start = workspace.starts[layout.table.shape[0], _TARGETS]
     return _rows_of(workspace, start, chunk, n_targets)
 
 
-@jit
+@jit(view=True)
 def weight_matrix(layout, workspace, chunk):
     """Weights of rows, of shape (n_rows, n_outputs)."""
     n_layers = layout.table.shape[0]
@@ -249,7 +249,7 @@ def weight_matrix(layout, workspace, chunk):
     return _rows_of(workspace, workspace.starts[n_layers, _WEIGHT], chunk, width)
 
 
-@jit
+@jit(view=True)
 def chunk_tail(layout, workspace, i_chunk):
     """A chunk's part of the gradient's tail."""
     length = layout.n_params - layout.n_weights
@@ -257,7 +257,7 @@ def chunk_tail(layout, workspace, i_chunk):
     return vector_view(workspace.memory, start, (length,))
 
 
-@jit
+@jit(view=True)
 def scratch_of(layout, workspace, team):
     """What a thread uses for weight gradients."""
     first = workspace.starts[layout.table.shape[0], _SCRATCH]

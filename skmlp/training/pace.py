@@ -30,30 +30,32 @@ class Pace:
 
     def choose(self, most):
         """Number of threads, at most ``most``, and of blocks for the next run."""
+        if most == 1:
+            return 1, self._blocks_of_run(1, RUN_SECONDS)
         sizes = [most >> i for i in range(most.bit_length())]
         known = [size for size in sizes if size in self._seconds]
         best = min(known, key=self._seconds.get, default=most)
-        others = [size for size in sizes if size != best]
-        if known and others:
-            other = min(others, key=self._due)
+        if known:
+            other = min((size for size in sizes if size != best), key=self._due)
             if self._due(other) <= perf_counter():
                 return other, self._blocks_of_try(other, best)
         return best, self._blocks_of_run(best, RUN_SECONDS)
 
     def measured(self, size, n_blocks, seconds):
         """Learn from a run."""
-        now, latest = perf_counter(), max(seconds, 1e-9) / n_blocks
+        latest = max(seconds, 1e-9) / n_blocks
         if self._n_runs == 0:
-            self._first_try = now + RUN_SECONDS
+            self._first_try = perf_counter() + RUN_SECONDS
         elif self._n_runs == 1:
             self._seconds.clear()  # the first run loaded kernels, and touched memory
         self._n_runs += 1
         before = self._seconds.get(size, latest)
         self._seconds[size] = _MEMORY * before + (1 - _MEMORY) * latest
-        best = min(self._seconds, key=self._seconds.get)
-        slower_by = self._seconds[size] - self._seconds[best]
-        lost = self._blocks_of_try(size, best) * slower_by
-        self._next_try[size] = now + max(lost / _LOSS, RUN_SECONDS)
+        if len(self._seconds) > 1:
+            best = min(self._seconds, key=self._seconds.get)
+            slower_by = self._seconds[size] - self._seconds[best]
+            lost = self._blocks_of_try(size, best) * slower_by
+            self._next_try[size] = perf_counter() + max(lost / _LOSS, RUN_SECONDS)
 
     def _due(self, size):
         return self._next_try.get(size, self._first_try)
