@@ -293,7 +293,7 @@ def test_threads_end_with_their_run():
 
     run_together(work, 3)
     assert len(set(during) - before) == 2
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before
 
 
 @together
