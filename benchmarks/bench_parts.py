@@ -22,7 +22,7 @@ import skmlp
 from skmlp.core.activations import activation_addresses
 from skmlp.core.architecture import make_architecture
 from skmlp.core.inputs import read_only
-from skmlp.core.intrinsics import borrowed, call, vector_view
+from skmlp.core.intrinsics import call, vector_view
 from skmlp.core.layout import bias, tail
 from skmlp.core.minibatches import row_weights
 from skmlp.core.network import (
@@ -59,7 +59,6 @@ def chunk_of(rows, start, n_rows, at, size):
 @numba.njit
 def run_products(network, gradient, params, workspace, data, rows, sizes, n_epochs):
     """The matrix products, as training computes them; panels of weights included."""
-    network, workspace, data = borrowed(network), borrowed(workspace), borrowed(data)
     layout, (block_size, chunk_size), zero = network.layout, sizes, np.int64(0)
     last, team = layout.table.shape[0] - 1, Team(0, 1, 0)
     for _ in range(n_epochs):
@@ -83,7 +82,6 @@ def run_products(network, gradient, params, workspace, data, rows, sizes, n_epoc
 @numba.njit
 def run_gather(network, workspace, data, rows, sizes, n_epochs):
     """Copy the rows of each chunk, in random order."""
-    network, workspace, data = borrowed(network), borrowed(workspace), borrowed(data)
     block_size, chunk_size = sizes
     for _ in range(n_epochs):
         for start in range(0, rows.size, block_size):
@@ -98,7 +96,6 @@ def run_activations(
     network, addresses, gradient, params, workspace, rows, sizes, n_epochs
 ):
     """Bias, activation and slope of all layers."""
-    network, workspace = borrowed(network), borrowed(workspace)
     layout, (block_size, chunk_size) = network.layout, sizes
     biases, biases_back = tail(params, layout), tail(gradient, layout)
     for _ in range(n_epochs):
@@ -118,7 +115,6 @@ def run_activations(
 @numba.njit
 def run_loss(network, workspace, data, rows, sizes, n_epochs):
     """Targets, weights of rows, loss, link and their derivative."""
-    network, workspace, data = borrowed(network), borrowed(workspace), borrowed(data)
     layout, (block_size, chunk_size) = network.layout, sizes
     for _ in range(n_epochs):
         for start in range(0, rows.size, block_size):

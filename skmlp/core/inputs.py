@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, flat
+from skmlp.core.intrinsics import addresses, flat, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.tiles import copy
 
@@ -92,13 +92,16 @@ def csr_product(Z, W, values, indices, indptr, rows):
 @jit(entry=True)
 def csr_gradient(dW, delta, values, indices, indptr, rows, first, last, adds):
     """dW <- X[rows].T delta, or dW += X[rows].T delta, in some of the columns."""
+    width, shape = dW.shape[1], (last - first,)
     if not adds:
         dW[:, first:last] = 0
     for i in range(rows.size):
+        d = vector_view(delta, i * width + first, shape)
         for at in range(indptr[rows[i]], indptr[rows[i] + 1]):
-            value, feature = values[at], indices[at]
-            for j in range(first, last):
-                dW[feature, j] += value * delta[i, j]
+            value = values[at]
+            dw = vector_view(dW, indices[at] * width + first, shape)
+            for j in range(d.size):
+                dw[j] += value * d[j]
 
 
 def csr_addresses(dtype):

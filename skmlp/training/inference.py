@@ -10,8 +10,6 @@ from skmlp.core.workspace import make_workspace
 from skmlp.training.blocks import prediction_block_size
 from skmlp.training.threads import Threads
 
-_FLOPS_FOR_A_THREAD = 2e7
-
 
 def predict(architecture, params, data, *, link="identity", layer=None):
     """link(raw prediction) of all rows of ``data``, or the units of a hidden layer.
@@ -38,8 +36,7 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     )
     row_flops = 2 * layout.n_weights
     n_blocks = -(-n_rows // block_size)
-    n_pieces = min(n_blocks, int(n_rows * row_flops / _FLOPS_FOR_A_THREAD))
-    threads = Threads(n_pieces, block_size * row_flops)
+    threads = Threads(n_blocks, block_size * row_flops)
     workspace = make_workspace(
         architecture,
         threads.most * block_size,

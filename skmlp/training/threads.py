@@ -18,6 +18,7 @@ from skmlp.core.team import ALONE, dismiss, make_teams
 from skmlp.training.pace import Pace
 
 _MOST = 8
+_FLOPS_FOR_A_THREAD = 2e7  # in a run; with less, starting it takes longer than it saves
 
 
 class _Running:
@@ -77,7 +78,7 @@ class Threads:
     def __init__(self, n_pieces, block_flops):
         shared = n_pieces > 1 and not DISABLED
         self.most = min(n_pieces, _MOST, n_threads()) if shared else 1
-        self._pace = Pace(block_flops)
+        self._block_flops, self._pace = block_flops, Pace(block_flops)
 
     def run(self, work, first, stop):
         """Call ``work(team, first, last)`` in each thread, for some of the blocks.
@@ -96,8 +97,9 @@ class Threads:
         """
         if self.most == 1:
             return self._run(work, first, stop, 1)
+        worthwhile = int((stop - first) * self._block_flops / _FLOPS_FOR_A_THREAD)
         with _running as n_running:
-            most = min(self.most, n_threads() // n_running)
+            most = min(self.most, worthwhile, n_threads() // n_running)
             return self._run(work, first, stop, max(most, 1))
 
     def _run(self, work, first, stop, most):

@@ -96,7 +96,7 @@ def whatever_the_pace(monkeypatch):
 
 
 def run(runner, work):
-    """One run of a single block."""
+    """One run of a single block, which is large enough to be shared."""
     within(20, lambda: runner.run(lambda team, first, last: work(team), 0, 1))
 
 
@@ -154,7 +154,7 @@ def test_what_is_written_before_a_meeting_is_read_after_it(n):
 )
 def test_no_more_threads_than_pieces(allow, n_pieces, allowed, expected):
     allow(allowed)
-    assert Threads(n_pieces, 1e6).most == (1 if DISABLED else expected)
+    assert Threads(n_pieces, 1e9).most == (1 if DISABLED else expected)
 
 
 @together
@@ -165,7 +165,7 @@ def test_the_only_thread_is_the_callers(allow):
     def work(team, first, last):
         seen.append((team, first, last, threading.get_ident()))
 
-    assert Threads(5, 1e6).run(work, 3, 7) == 4
+    assert Threads(5, 1e9).run(work, 3, 7) == 4
     assert seen == [(ALONE, 3, 4, threading.get_ident())]
 
 
@@ -173,7 +173,7 @@ def test_the_only_thread_is_the_callers(allow):
 def test_limits_of_each_run_are_obeyed(allow):
     sizes = []
     allow(4)
-    runner = Threads(10, 1e6)
+    runner = Threads(10, 1e9)
     for n, expected in (4, 4), (2, 2), (1, 1), (3, 3), (100, 4):
         allow(n)
         sizes.clear()
@@ -187,7 +187,7 @@ def test_limits_of_threadpoolctl_are_obeyed(api):
         before = threads.n_threads()
         with threadpool_limits(1, user_api=api):
             assert threads.n_threads() == 1
-            assert Threads(100, 1e6).most == 1
+            assert Threads(100, 1e9).most == 1
         assert threads.n_threads() == before
     with threadpool_limits(2, user_api=api):
         assert 1 <= threads.n_threads() <= 2
@@ -200,6 +200,22 @@ def test_more_threads_if_blas_may_use_more():
         pytest.skip("one core")
     with threadpool_limits(2):
         assert threads.n_threads() == 2
+
+
+@together
+@pytest.mark.parametrize(("flops", "expected"), [(3e7, 1), (5e7, 2), (1e9, 4)])
+def test_little_work_is_not_shared(allow, flops, expected):
+    allow(4)
+    sizes = []
+
+    def run(n_blocks):
+        runner = Threads(4, flops / n_blocks)
+        runner.run(lambda team, first, last: sizes.append(team.size), 2, 2 + n_blocks)
+
+    for n_blocks in 1, 5:
+        within(20, partial(run, n_blocks))
+        assert sizes == [expected] * expected
+        sizes.clear()
 
 
 @together
@@ -218,7 +234,7 @@ def test_an_exception_reaches_the_caller(allow, kind, culprit, late):
             raise kind("culprit")
         arrived.append(meet_all(team, 10))
 
-    runner = Threads(3, 1e6)
+    runner = Threads(3, 1e9)
     with pytest.raises(kind, match="culprit"):
         run(runner, work)
     assert arrived == [False, False]
@@ -267,11 +283,11 @@ def test_runs_at_once_share_what_is_allowed(allow):
             inside.wait(30)
             assert done.wait(30)
 
-    thread = threading.Thread(target=lambda: run(Threads(4, 1e6), first))
+    thread = threading.Thread(target=lambda: run(Threads(4, 1e9), first))
     thread.start()
     inside.wait(30)
     try:
-        second = Threads(4, 1e6)
+        second = Threads(4, 1e9)
         assert second.most == 4
         run(second, lambda team: sizes.setdefault("2", team.size))
     finally:
@@ -309,7 +325,7 @@ def test_a_child_has_threads_of_its_own(allow):
         inside.set()
         assert done.wait(60)
 
-    thread = threading.Thread(target=lambda: run(Threads(2, 1e6), work))
+    thread = threading.Thread(target=lambda: run(Threads(2, 1e9), work))
     thread.start()
     assert inside.wait(30)
     try:
@@ -350,7 +366,7 @@ def exit_status_of_child():
 
         signal.alarm(30)  # ends a child that hangs
         sizes = []
-        run(Threads(2, 1e6), lambda team: sizes.append(team.size))
+        run(Threads(2, 1e9), lambda team: sizes.append(team.size))
         os._exit(0 if sizes == [2, 2] else 1)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
