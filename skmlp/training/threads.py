@@ -95,11 +95,12 @@ class Threads:
         last : int
             Which block is the next.
         """
-        if self.most == 1:
-            return self._run(work, first, stop, 1)
         worthwhile = int((stop - first) * self._block_flops / _FLOPS_FOR_A_THREAD)
+        most = min(self.most, worthwhile)
+        if most <= 1:
+            return self._run(work, first, stop, 1)
         with _running as n_running:
-            most = min(self.most, worthwhile, n_threads() // n_running)
+            most = min(most, n_threads() // n_running)
             return self._run(work, first, stop, max(most, 1))
 
     def _run(self, work, first, stop, most):
