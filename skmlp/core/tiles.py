@@ -51,20 +51,17 @@ def _vectors(features):
 
 
 TILE_ROWS = 6
+_ROWS_TOGETHER = 16
 VECTOR_BYTES, TILE_VECTORS = _vectors(_features())
-
-
-def _lanes(real):
-    return VECTOR_BYTES // (4 if isinstance(real, ir.FloatType) else 8)
 
 
 class _Vectors:
     """Loads and stores of whole vectors at places counted in numbers."""
 
-    def __init__(self, builder, real):
-        self.builder, self.lanes = builder, _lanes(real)
+    def __init__(self, builder, real, lanes=None):
+        self.align = 4 if isinstance(real, ir.FloatType) else 8
+        self.builder, self.lanes = builder, lanes or VECTOR_BYTES // self.align
         self.type = ir.VectorType(real, self.lanes)
-        self.align = VECTOR_BYTES // self.lanes
 
     def _at(self, start, offset):
         place = self.builder.gep(start, [offset])
@@ -284,33 +281,38 @@ def _copy(context, P, p_at, p_row, B, b_at, b_row, n_rows, n):
 
 @intrinsic
 def _copy_columns(context, P, p_at, B, b_at, b_row, n_rows, n):
-    """Copy columns, as many together as a tile has rows."""
+    """Copy columns, as many together as a tile has rows.
+
+    A few rows at a time: the places of a row in all tiles, and those of a tile in all
+    rows of B, are so far apart that they displace each other from the cache.
+    """
 
     def generate(context, builder, signature, args):
         kinds = signature.args
-        vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
+        real = context.get_value_type(kinds[0].dtype)
         p = _begin(context, builder, kinds[0], args[0], args[1])
         b = _begin(context, builder, kinds[2], args[2], args[3])
         b_row, n_rows, n = args[4:]
-        step = _INT64(TILE_ROWS)
-        offsets = [_INT64(v) for v in range(0, TILE_ROWS, vectors.lanes)]
-        n_whole = builder.sdiv(n, step)
+        step, group = _INT64(TILE_ROWS), _INT64(_ROWS_TOGETHER)
+        count = cgutils.for_range
+        n_whole, rest = builder.sdiv(n, step), builder.srem(n, step)
 
-        def copy_part(row, tile, width):
+        def copy_part(row, tile, numbers, offset):
             here = builder.add(builder.mul(row, b_row), builder.mul(tile, step))
-            there = builder.add(builder.mul(tile, n_rows), row)
-            there = builder.mul(there, step)
-            for offset in offsets:
-                mask = vectors.mask(builder.sub(width, offset))
-                part = vectors.load_part(b, builder.add(here, offset), mask)
-                vectors.store_part(part, p, builder.add(there, offset), mask)
+            there = builder.mul(builder.add(builder.mul(tile, n_rows), row), step)
+            part = numbers.load(b, builder.add(here, offset))
+            numbers.store(part, p, builder.add(there, offset))
 
-        rest = builder.sub(n, builder.mul(n_whole, step))
-        with cgutils.for_range(builder, n_rows) as rows:
-            with cgutils.for_range(builder, n_whole) as tiles:
-                copy_part(rows.index, tiles.index, step)
-            with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
-                copy_part(rows.index, n_whole, rest)
+        whole, single = _Vectors(builder, real, TILE_ROWS), _Vectors(builder, real, 1)
+        slices = cgutils.for_range_slice(builder, _INT64(0), n_rows, group)
+        with slices as (first, _):
+            left = builder.sub(n_rows, first)
+            size = builder.select(builder.icmp_signed("<", left, group), left, group)
+            with count(builder, n_whole) as tiles, count(builder, size) as rows:
+                row = builder.add(first, rows.index)
+                copy_part(row, tiles.index, whole, _INT64(0))
+        with count(builder, n_rows) as rows, count(builder, rest) as columns:
+            copy_part(rows.index, n_whole, single, columns.index)
         return context.get_dummy_value()
 
     index = types.intp
