@@ -215,7 +215,7 @@ def run_blocks(network, state, workspace, data, recipe, team, first, last):
         block = Chunk(rows, np.int64(0), start - batch_start, key, rows.size)
         n_batch = batch_stop - batch_start
 
-        if part == 0:
+        if part == 0 or rows.size < recipe.block_size:  # whose products may be small
             pack_weights(network, state.params, workspace, rows.size, team)
             wait(team)
         work_through(network, state, workspace, data, recipe, block, n_batch, team)

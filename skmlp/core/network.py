@@ -27,10 +27,12 @@ from skmlp.core.products import (
     FEW_ROWS,
     NO_PRODUCTS,
     Products,
+    copy_transpose,
     is_small,
     large_products,
     small,
     small_product,
+    takes_transpose,
 )
 from skmlp.core.team import share
 from skmlp.core.workspace import (
@@ -44,6 +46,7 @@ from skmlp.core.workspace import (
     slopes,
     statistics_of,
     targets,
+    transposed,
     units,
     weight_matrix,
 )
@@ -202,20 +205,26 @@ def gather_input(network, workspace, data, chunk):
 
 @jit(once=True)
 def pack_weights(network, params, workspace, n_rows, team):
-    """Copy the factors of large products with n_rows rows into panels."""
-    if network.products.pack == 0 or n_rows < FEW_ROWS:
+    """Copy the factors of products with n_rows rows: into panels, or W^T for BLAS."""
+    if n_rows < FEW_ROWS:
         return
     layout, turn = network.layout, team.rank
     for i in range(1, layout.table.shape[0]):
-        W = weights(params, layout, i)
-        if network.kernels[i, _CSR_PRODUCT] == 0 and not small(n_rows, W):
+        W, back = weights(params, layout, i), panels_back(layout, workspace, i)
+        if network.kernels[i, _CSR_PRODUCT] != 0:
+            continue
+        if not small(n_rows, W):
             there = panels(layout, workspace, i)
-            back = panels_back(layout, workspace, i)
             arguments = (there, W, 0, turn, team.size)
             turn = call_for_index(network.products.pack, arguments)
             if back.size > 0:
                 arguments = (back, W, 1, turn, team.size)
                 turn = call_for_index(network.products.pack, arguments)
+        elif back.size > 0 and takes_transpose(n_rows, W):
+            if turn == 0:
+                turn = team.size
+                copy_transpose(transposed(layout, workspace, i), W)
+            turn -= 1
 
 
 @jit
@@ -267,11 +276,13 @@ def delta_product(network, params, workspace, dA, dZ, i, chunk):
         for j in range(d.size):  # an outer product, for which BLAS takes thrice as long
             for k in range(w.size):
                 dA[j, k] = d[j] * w[k]
-    elif small(chunk.n_rows, W):
-        small_product(dA, dZ, W.T)
-    else:
+    elif not small(chunk.n_rows, W):
         there, kernels = panels_back(network.layout, workspace, i), network.products
         call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, there, kernels.multiply))
+    elif takes_transpose(chunk.n_rows, W):
+        small_product(dA, dZ, transposed(network.layout, workspace, i))
+    else:
+        small_product(dA, dZ, W.T)
 
 
 @jit

@@ -1,10 +1,11 @@
 """Matrix products: small ones by BLAS, large ones from panels.
 
-BLAS has kernels for small products that use one thread and copy nothing. For a large
-product of more than a few rows, the right factor B, (K, N), is first copied into
-panels: as many columns as a tile is wide, the last panel rounded up to whole vectors.
-At most `_DEPTH` rows of them lie together, so that tiles read them in order. Weights
-are copied once for a minibatch, and serve all of its rows, in whichever thread.
+BLAS has kernels for small products that use one thread and copy nothing; they are
+faster with a copy of W^T than with W where its transpose is meant. For a large product
+of more than a few rows, the right factor B, (K, N), is first copied into panels: as
+many columns as a tile is wide, the last panel rounded up to whole vectors. At most
+`_DEPTH` rows of them lie together, so that tiles read them in order. Weights are copied
+once for a minibatch, and serve all of its rows, in whichever thread.
 
 Kernels of large products are called by address: a network without any does not compile
 them.
@@ -28,7 +29,8 @@ from skmlp.core.tiles import (
 
 # Up to so many multiplications OpenBLAS uses one thread and kernels without packing.
 SMALL_PRODUCT = 1_000_000
-FEW_ROWS = 8  # with fewer, copying weights takes longer than it saves
+FEW_ROWS = 8  # with fewer, packing weights takes longer than it saves
+_FEW_FOR_TRANSPOSE = 32  # and transposing them for BLAS
 _DEPTH = 512
 _DEPTH_OF_GRADIENT, _ROWS_OF_GRADIENT = 256, 44 * TILE_ROWS
 
@@ -131,6 +133,20 @@ def pack_columns(panel, at, B, row, column, depth, n):
 def small_product(C, A, B):
     """C <- A B, by BLAS."""
     np.dot(A, B, C)
+
+
+@jit
+def takes_transpose(n_rows, W):
+    """Whether small products with W^T take a copy of it."""
+    return n_rows >= _FEW_FOR_TRANSPOSE and W.shape[1] > 1
+
+
+@jit
+def copy_transpose(B, W):
+    """B <- W^T."""
+    for j in range(W.shape[1]):
+        for k in range(W.shape[0]):
+            B[j, k] = W[k, j]
 
 
 @jit(entry=True)

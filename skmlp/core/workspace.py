@@ -33,10 +33,11 @@ class Workspace(NamedTuple):
     starts : ndarray of shape (n_layers + 1, 8), int64
         Where they begin. For each layer: A; Z, which is the same unless both are kept;
         dA; dZ, which is the same unless it is wider; the normalised Z; what
-        normalisation keeps for its way back; the panels of W and of its transpose. In
-        the last row: the targets, the weights of rows, once per output, the gradient's
-        tail for each chunk, and scratch for each thread. There is no A_0 for sparse
-        rows, and none for prediction, which takes rows as they lie in X.
+        normalisation keeps for its way back; the panels of W and of its transpose, or
+        the latter itself for small products. In the last row: the targets, the weights
+        of rows, once per output, the gradient's tail for each chunk, and scratch for
+        each thread. There is no A_0 for sparse rows, and none for prediction, which
+        takes rows as they lie in X.
     losses : ndarray of shape (block_size * n_outputs,), float64
         Each output's part of the loss.
     sums : ndarray, float64
@@ -154,10 +155,9 @@ def _lengths(
         gated = widths[1:-1] != units[1:-1]
         lengths[1 : n_layers - 1, _SLOPES] = block_size * units[1:-1]
         lengths[1 : n_layers - 1, _DELTAS] = block_size * widths[1:-1] * gated
-        for i in large:
-            if i > 1:
-                columns = padded_width(units[i - 1], itemsize)
-                lengths[i, _PANELS_BACK] = widths[i] * columns
+        for i in range(2, n_layers):
+            columns = padded_width(units[i - 1], itemsize)
+            lengths[i, _PANELS_BACK] = widths[i] * columns
         scratch = scratch_size(itemsize) if large else 0
         if accumulate:
             scratch = max([scratch, *(units[i - 1] * widths[i] for i in dense)])
@@ -232,6 +232,13 @@ def panels_back(layout, workspace, i):
     """The panels of W_i^T."""
     start, stop = workspace.starts[i, _PANELS_BACK], workspace.starts[i + 1, _UNITS]
     return vector_view(workspace.memory, start, (stop - start,))
+
+
+@jit(view=True)
+def transposed(layout, workspace, i):
+    """W_i^T for small products, in the same place."""
+    shape = layout.table[i, WIDTH], layout.table[i - 1, UNITS]
+    return matrix_view(workspace.memory, workspace.starts[i, _PANELS_BACK], shape)
 
 
 @jit(view=True)
