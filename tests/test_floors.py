@@ -22,6 +22,7 @@ EXCEPTIONS = {
     "core/jit.py": {"numba", "scipy"},
     "core/intrinsics.py": {"numba", "llvmlite"},
     "core/tiles.py": {"numba", "llvmlite"},
+    "training/blas.py": {"sklearn"},
     "training/threads.py": {"sklearn"},
 }
 

@@ -1,9 +1,13 @@
 """L-BFGS: scipy on the flat vector, in double precision."""
 
+from contextlib import nullcontext
+
 from scipy.optimize import minimize
 
+from skmlp.training.blas import on_one_thread
 from skmlp.training.stopping import Checkpoint
 
+_SERIAL_SUM = 10_000  # numbers that SciPy's BLAS sums on one thread in any case
 _STOPPED_BY_CALLBACK = 99  # scipy's status after StopIteration
 
 
@@ -38,14 +42,15 @@ def minimise(epochs, rows, *, max_iter, max_fun, tol, on_iteration):
 
     iterate = Checkpoint(params)
     try:
-        result = minimize(
-            loss_and_gradient,
-            params.copy(),
-            method="L-BFGS-B",
-            jac=True,
-            callback=callback,
-            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
-        )
+        with on_one_thread() if params.size > _SERIAL_SUM else nullcontext():
+            result = minimize(
+                loss_and_gradient,
+                params.copy(),
+                method="L-BFGS-B",
+                jac=True,
+                callback=callback,
+                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+            )
     except KeyboardInterrupt:
         iterate.restore()
         raise

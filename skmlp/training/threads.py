@@ -6,15 +6,15 @@ what is allowed.
 """
 
 import os
-from functools import cache, partial
+from functools import partial
 from threading import Lock, Thread
 from time import perf_counter
 
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
-from sklearn.utils.parallel import _get_threadpool_controller
 
 from skmlp.core.jit import DISABLED
 from skmlp.core.team import ALONE, dismiss, make_teams
+from skmlp.training import blas
 from skmlp.training.pace import Pace
 
 _MOST = 8
@@ -50,13 +50,7 @@ if hasattr(os, "register_at_fork"):
 
 def n_threads():
     """How many are allowed just now: as many as OpenMP and BLAS may use."""
-    limits = [library.num_threads for library in _blas_libraries()]
-    return min([_openmp_effective_n_threads(), *limits])
-
-
-@cache
-def _blas_libraries():
-    return _get_threadpool_controller().select(user_api="blas").lib_controllers
+    return min([_openmp_effective_n_threads(), *blas.limits()])
 
 
 class Threads:
