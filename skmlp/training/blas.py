@@ -11,8 +11,8 @@ from sklearn.utils.parallel import _get_threadpool_controller
 class _Keeper:
     """Holds all of a process's BLAS to one thread for as long as anyone is inside.
 
-    In a thread of its own: a limit is the process's, and threadpoolctl lets nobody
-    change it but who did so first, who may be gone before the others are.
+    In a thread of its own: a limit is the process's, and threadpoolctl lets only the
+    thread that set one change it, which may be gone before the others are.
 
     Attributes
     ----------
@@ -63,15 +63,11 @@ class _Keeper:
 
 def _hold(entered, leave):
     try:
-        with _limited():
+        with _get_threadpool_controller().limit(limits=1, user_api="blas"):
             entered.set()
             leave.wait()
     finally:
         entered.set()
-
-
-def _limited():
-    return _get_threadpool_controller().limit(limits=1, user_api="blas")
 
 
 @cache
@@ -101,10 +97,12 @@ def limits():
 
 @contextmanager
 def on_one_thread():
-    """BLAS uses one thread: the bits of its sums then do not depend on a limit.
+    """BLAS uses one thread, unless a limit that the user has set is in force.
 
-    Nor do its idle threads, which go on spinning for a while, take processors from
-    others.
+    The bits of its sums do not depend on the number of processors then, and its idle
+    threads, which go on spinning for a while, take none from others.
     """
-    with _keeper, _limited():  # the latter where a limit is the calling thread's
+    every = _get_threadpool_controller()
+    own = every.select(threading_layer="openmp")  # there a limit is the thread's own
+    with _keeper, own.limit(limits=1, user_api="blas"):
         yield
