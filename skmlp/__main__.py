@@ -16,7 +16,7 @@ from skmlp.core.jit import DISABLED, ENTRY_KERNELS
 from skmlp.core.losses import LINKS, LOSSES, link_address, loss_address
 from skmlp.core.normalization import NORMALIZATIONS, normalization_addresses
 from skmlp.core.optimizers import OPTIMIZERS, step_address
-from skmlp.core.products import large_products
+from skmlp.core.products import product_kernels
 from skmlp.core.regularization import make_regularization
 from skmlp.estimators.gate import make_data
 from skmlp.training.inference import predict
@@ -41,7 +41,7 @@ def warm_up(dtype):
             normalization_addresses(normalization, dtype, training=training)
     dropout_addresses(dtype)
     csr_addresses(dtype)
-    large_products(dtype)
+    product_kernels(dtype, large=True, transposes=True)
     for optimizer in "sgd", "schedule_free":
         make_regularization(
             dtype, optimizer, weight_decay=0.1, max_norm=1.0, ema_decay=0.9

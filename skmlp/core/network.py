@@ -25,11 +25,9 @@ from skmlp.core.losses import link_address, loss_address, loss_hyper, weigh
 from skmlp.core.normalization import normalization_addresses
 from skmlp.core.products import (
     FEW_ROWS,
-    NO_PRODUCTS,
     Products,
-    copy_transpose,
     is_small,
-    large_products,
+    product_kernels,
     small,
     small_product,
     takes_transpose,
@@ -46,7 +44,6 @@ from skmlp.core.workspace import (
     slopes,
     statistics_of,
     targets,
-    transposed,
     units,
     weight_matrix,
 )
@@ -116,6 +113,8 @@ def has_large_products(architecture, n_rows, sparse):
 
 
 def _network(architecture, dtype, head, head_hyper, *, large, sparse, training):
+    layout = architecture.layout()
+    transposes = training and bool((layout.widths[1:] > 1).any())
     kernels = np.zeros((len(architecture.sizes), 8), object if DISABLED else np.int64)
     if sparse:
         kernels[1, [_CSR_PRODUCT, _CSR_GRADIENT]] = csr_addresses(dtype)
@@ -130,14 +129,14 @@ def _network(architecture, dtype, head, head_hyper, *, large, sparse, training):
     if training and dropouts.any():
         kernels[dropouts > 0, _DROP : _DROP_BACK + 1] = dropout_addresses(dtype)
     return Network(
-        architecture.layout(),
+        layout,
         kernels,
         dropouts,
         float(architecture.norm_momentum),
         float(architecture.norm_epsilon),
         head,
         head_hyper,
-        large_products(dtype) if large else NO_PRODUCTS,
+        product_kernels(dtype, large=large, transposes=transposes),
     )
 
 
@@ -223,7 +222,7 @@ def pack_weights(network, params, workspace, n_rows, team):
         elif back.size > 0 and takes_transpose(n_rows, W):
             if turn == 0:
                 turn = team.size
-                copy_transpose(transposed(layout, workspace, i), W)
+                call(network.products.transpose, (back, W))
             turn -= 1
 
 
@@ -276,13 +275,15 @@ def delta_product(network, params, workspace, dA, dZ, i, chunk):
         for j in range(d.size):  # an outer product, for which BLAS takes thrice as long
             for k in range(w.size):
                 dA[j, k] = d[j] * w[k]
-    elif not small(chunk.n_rows, W):
-        there, kernels = panels_back(network.layout, workspace, i), network.products
-        call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, there, kernels.multiply))
-    elif takes_transpose(chunk.n_rows, W):
-        small_product(dA, dZ, transposed(network.layout, workspace, i))
-    else:
+    elif small(chunk.n_rows, W) and not takes_transpose(chunk.n_rows, W):
         small_product(dA, dZ, W.T)
+    else:
+        there, kernels = panels_back(network.layout, workspace, i), network.products
+        if small(chunk.n_rows, W):
+            shape = (W.shape[1], W.shape[0])
+            small_product(dA, dZ, matrix_view(there, np.int64(0), shape))
+        else:
+            call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, there, kernels.multiply))
 
 
 @jit

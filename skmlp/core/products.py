@@ -36,22 +36,25 @@ _DEPTH_OF_GRADIENT, _ROWS_OF_GRADIENT = 256, 44 * TILE_ROWS
 
 
 class Products(NamedTuple):
-    """Addresses of the kernels of large products; all zero if there are none.
+    """Addresses of kernels; zero where there is nothing for them to do.
 
     Attributes
     ----------
     product, gradient : int
-        C <- A B, and dW <- A^T dZ.
+        Large products: C <- A B, and dW <- A^T dZ.
     pack : int
         What makes panels of weights.
     multiply : int
         What the first two are made of.
+    transpose : int
+        B <- W^T, for small products on the way back.
     """
 
-    product: int
-    gradient: int
-    pack: int
-    multiply: int
+    product: int = 0
+    gradient: int = 0
+    pack: int = 0
+    multiply: int = 0
+    transpose: int = 0
 
 
 def is_small(n_rows, fan_in, width):
@@ -141,12 +144,20 @@ def takes_transpose(n_rows, W):
     return n_rows >= _FEW_FOR_TRANSPOSE and W.shape[1] > 1
 
 
-@jit
-def copy_transpose(B, W):
-    """B <- W^T."""
-    for j in range(W.shape[1]):
-        for k in range(W.shape[0]):
-            B[j, k] = W[k, j]
+@jit(entry=True)
+def copy_transpose(there, W):
+    """There <- W^T: whole squares, then what is left of rows and columns."""
+    (K, N), lanes = W.shape, VECTOR_BYTES // W.itemsize
+    whole_k, whole_n = K // lanes * lanes, N // lanes * lanes
+    for j in range(0, whole_n, lanes):
+        for k in range(0, whole_k, lanes):
+            transpose(there, j * K + k, K, W, k * N + j, N)
+    for j in range(whole_n):
+        for k in range(whole_k, K):
+            there[j * K + k] = W[k, j]
+    for j in range(whole_n, N):
+        for k in range(K):
+            there[j * K + k] = W[k, j]
 
 
 @jit(entry=True)
@@ -290,11 +301,16 @@ def large_gradient(dW, A, dZ, scratch, multiply, adds, turn, n_threads):
     return turn
 
 
-NO_PRODUCTS = Products(0, 0, 0, 0)
+def product_kernels(dtype, *, large, transposes):
+    """Those of large products, and of small ones on the way back, if there are any."""
+    kernels = _large_products(dtype) if large else Products()
+    if transposes:
+        transpose = addresses((copy_transpose,), dtype, ("vector", "matrix"))[0]
+        kernels = kernels._replace(transpose=transpose)
+    return kernels
 
 
-def large_products(dtype):
-    """The kernels of large products."""
+def _large_products(dtype):
     index, turn = ("index",) * 4, ("index", "index")
     tiles = "matrix", "index", "vector", *index, "vector", *index, "index"
     product = "matrix", "matrix", "matrix", *turn, "vector", "index"

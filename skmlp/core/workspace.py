@@ -229,16 +229,9 @@ def panels(layout, workspace, i):
 
 @jit(view=True)
 def panels_back(layout, workspace, i):
-    """The panels of W_i^T."""
+    """The panels of W_i^T, or the matrix itself."""
     start, stop = workspace.starts[i, _PANELS_BACK], workspace.starts[i + 1, _UNITS]
     return vector_view(workspace.memory, start, (stop - start,))
-
-
-@jit(view=True)
-def transposed(layout, workspace, i):
-    """W_i^T for small products, in the same place."""
-    shape = layout.table[i, WIDTH], layout.table[i - 1, UNITS]
-    return matrix_view(workspace.memory, workspace.starts[i, _PANELS_BACK], shape)
 
 
 @jit(view=True)

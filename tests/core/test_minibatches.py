@@ -293,10 +293,10 @@ import numba
 import numpy as np
 from skmlp.__main__ import warm_up
 from skmlp.core.jit import ENTRY_KERNELS
-from skmlp.core.products import large_products
+from skmlp.core.products import product_kernels
 
 warm_up("float32")
-large_products(np.dtype("float32"))
+product_kernels(np.dtype("float32"), large=True, transposes=True)
 
 
 

@@ -9,6 +9,7 @@ from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.jit import DISABLED
 from skmlp.core.losses import LOSSES
 from skmlp.core.normalization import NORMALIZATIONS
+from skmlp.core.products import is_small
 from skmlp.core.workspace import make_workspace
 
 HIDDEN = [(), (4,), (4, 3), (3, 5, 4)]
@@ -203,6 +204,24 @@ def test_blocks_sum_to_the_batch(loss, as_csr, block_size):
     value, gradient = loss_and_gradient(problem, block_size=block_size)
     assert value == pytest.approx(expected_value, rel=1e-13)
     np.testing.assert_allclose(gradient, expected, rtol=1e-11, atol=1e-14)
+
+
+@dense_and_csr
+@pytest.mark.parametrize("rest", [1, 8, 20, 33, 60])
+@pytest.mark.parametrize("n_threads", [1] if DISABLED else [1, 2])
+def test_last_block_with_products_of_another_kind(as_csr, rest, n_threads):
+    """By a large product, by BLAS and a copy of W^T, by BLAS alone."""
+    problem = make_problem((5, 90, 80, 70, 3), n_rows=240 + rest, as_csr=as_csr)
+    assert not is_small(240, 90, 80)
+    assert is_small(rest, 90, 80)
+    value, gradient = loss_and_gradient(
+        problem, block_size=240, chunk_size=100, n_threads=n_threads
+    )
+    expected, *lists = naive.loss_and_gradient(
+        *problem.lists(), problem.X, problem.Y, None, **problem.options()
+    )
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(gradient, flat(*lists), rtol=1e-9, atol=1e-12)
 
 
 @each_loss

@@ -6,13 +6,14 @@ from skmlp.core import products, tiles
 from skmlp.core.inputs import gather
 from skmlp.core.jit import DISABLED
 from skmlp.core.products import (
+    copy_transpose,
     is_small,
     large_gradient,
     large_product,
-    large_products,
     multiply_panel,
     pack,
     padded_width,
+    product_kernels,
     scratch_size,
 )
 from skmlp.core.tiles import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
@@ -253,7 +254,7 @@ def test_threads_pack_each_panel_once(dtype, back, n_threads):
 
 
 def address_of_multiply(dtype):
-    return large_products(np.dtype(dtype)).multiply
+    return product_kernels(np.dtype(dtype), large=True, transposes=False).multiply
 
 
 @as_kernel
@@ -424,3 +425,14 @@ def test_padded_width(dtype):
         width = padded_width(n, itemsize)
         assert width % lanes == 0
         assert n <= width < n + lanes
+
+
+@each_dtype
+def test_copy_transpose(dtype):
+    for K in (*range(1, 40), 64, 100):
+        for N in (*range(1, 40), 64, 100):
+            W = draw((K, N), dtype)
+            there, whole = inside(np.full((N, K), SENTINEL, dtype))
+            copy_transpose(there.reshape(-1), W)
+            np.testing.assert_array_equal(there, W.T)
+            assert_borders_kept(there, whole)
