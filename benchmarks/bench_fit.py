@@ -8,18 +8,28 @@ from importlib.util import find_spec
 import numba
 import numpy as np
 from common import format_seconds, interleaved, machine, table
-from peers import initial_weights, jax_fit, torch_fit
+from peers import initial_weights, jax_fit, torch_fit, torch_products
 from sklearn import neural_network
 from sklearn.exceptions import ConvergenceWarning
-from workloads import DEFAULT, chosen, estimator_fit, make_rows, make_work_parser
+from workloads import (
+    DEFAULT,
+    chosen,
+    estimator_fit,
+    make_rows,
+    make_work_parser,
+    multiplications,
+)
 
 import skmlp
 from skmlp.core.architecture import make_architecture
 from skmlp.core.intrinsics import vector_view
 from skmlp.core.layout import bias_views, weight_views, weights
+from skmlp.core.products import multiply_panel, widest_panel
+from skmlp.core.tiles import TILE_ROWS
 from skmlp.core.workspace import Chunk, deltas, products, slopes, units
 from skmlp.estimators.gate import make_data
 from skmlp.training.loop import Epochs
+from skmlp.training.threads import n_threads, run_together
 
 
 @numba.njit
@@ -89,13 +99,60 @@ def products_only(X, y, work):
     return run
 
 
+@numba.njit(nogil=True)
+def run_tiles(C, A, panel, zero, one, depth, n):
+    """One tile's sums over and over, from factors in the first-level cache."""
+    for _ in range(n):
+        a, size = (A, zero, depth, zero, one), (depth, TILE_ROWS, C.shape[1], zero)
+        multiply_panel(C, zero, *a, panel, zero, *size)
+
+
+def tiles_only(work):
+    """Function that takes as many multiplications as all products, on all threads."""
+    width, depth, size = widest_panel(np.dtype(work.dtype).itemsize), 64, n_threads()
+    each = TILE_ROWS * width * depth * size
+    n = -(-multiplications(work) * work.epochs // each)
+    shapes = (TILE_ROWS, width), TILE_ROWS * depth, width * depth
+    arrays = [[np.ones(shape, work.dtype) for shape in shapes] for _ in range(size)]
+
+    def run(n=n):
+        def work_of(team):
+            run_tiles(*arrays[team.rank], 0, 1, depth, n)
+
+        run_together(work_of, size)
+
+    run(1)
+    return run
+
+
+def bounds(work):
+    """Functions that no fit can be faster than, as long as it takes the same way."""
+    runs = {"tiles": tiles_only(work)}
+    if find_spec("torch") is not None:
+        for size in (1, 2):
+            runs[f"torch products {size}"] = torch_products(work, n_threads=size)
+    return runs
+
+
+def row_of_bounds(name, medians, peers):
+    """How many times as long the peers take as products and nothing else."""
+    fastest = min((key for key in medians if "products" in key), key=medians.get)
+    row = [name]
+    for key in fastest, "tiles":
+        row.append(format_seconds(medians[key]))
+        row += [f"{medians[peer] / medians[key]:.2f}x" for peer in peers]
+    row[1] += " (PyTorch)" if fastest.startswith("torch") else " (NumPy)"
+    return row
+
+
 def measure(name, work, options):
-    """Medians, and rows of the tables of times and of losses and compile times."""
+    """Medians, and rows of the tables: times, losses and compile times, bounds."""
     X, y = make_rows(work)
     runs, compile_seconds = {}, {}
     runs["skmlp"], compile_seconds["skmlp"] = estimator_fit(skmlp, X, y, work)
     if work.density == 1:
         runs["products"] = products_only(X, y, work)
+        runs.update(bounds(work))
     if "sklearn" in options.peers:
         runs["sklearn"], _ = estimator_fit(neural_network, X, y, work)
     if "torch" in options.peers:
@@ -105,7 +162,7 @@ def measure(name, work, options):
         runs["jax"], compile_seconds["jax"] = jax_fit(X, y, work)
 
     medians, losses = interleaved(runs, options.repeats)
-    threads = [run for run in medians if run.startswith("torch")]
+    threads = [run for run in medians if run in ("torch 1", "torch 2")]
     if threads:
         best = min(threads, key=medians.get)
         medians["torch"], losses["torch"] = medians[best], losses[best]
@@ -119,7 +176,8 @@ def measure(name, work, options):
     checks = [name, f"{losses['skmlp']:.4f}"]
     checks += [f"{losses[peer]:.4f}" for peer in options.peers]
     checks += [f"{compile_seconds.get(key, 0):.2f} s" for key in ("skmlp", "jax")]
-    return medians, row, checks
+    bound = row_of_bounds(name, medians, options.peers) if limit else None
+    return medians, row, checks, bound
 
 
 def parse_options():
@@ -143,7 +201,7 @@ def parse_options():
 def main():
     options = parse_options()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    times, checks, descriptions, seconds_by_name = [], [], [], {}
+    times, checks, limits, descriptions, seconds_by_name = [], [], [], [], {}
     for name, work in chosen(options).items():
         work = work._replace(
             n_classes=1 if options.task == "regression" else work.n_classes,
@@ -152,9 +210,10 @@ def main():
         )
         print(f"{name}: {work}", file=sys.stderr)
         descriptions.append(f"- {name}: {work}")
-        medians, row, check = measure(name, work, options)
+        medians, row, check, bound = measure(name, work, options)
         times.append(row)
         checks.append(check)
+        limits += [bound] if bound else []
         seconds_by_name[name] = {k: medians[k] for k in ("skmlp", *options.peers)}
 
     markdown = options.markdown
@@ -168,6 +227,10 @@ def main():
     print(table(header, times, markdown=markdown), end="\n\n")
     header = ["last loss", "skmlp", *options.peers, "skmlp first fit", "jax compile"]
     print(table(header, checks, markdown=markdown))
+    if limits:
+        header = ["bound", "fastest products alone", *options.peers]
+        header += ["tiles in cache", *options.peers]
+        print("\n" + table(header, limits, markdown=markdown))
     if options.plot:
         from plot import plot_times
 

@@ -14,9 +14,17 @@ import numba
 import numpy as np
 from bench_fit import flat_weights, products_only
 from common import format_seconds, interleaved, machine, table
+from peers import torch_products
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import ThreadpoolController
-from workloads import DEFAULT, chosen, estimator_fit, make_rows, make_work_parser
+from workloads import (
+    DEFAULT,
+    chosen,
+    estimator_fit,
+    make_rows,
+    make_work_parser,
+    multiplications,
+)
 
 import skmlp
 from skmlp.core.activations import activation_addresses
@@ -204,41 +212,6 @@ def on_one_thread(runs):
     return {name: partial(run, function) for name, function in runs.items()}
 
 
-def torch_products(work):
-    """Function that runs the same products through PyTorch's BLAS, on one thread."""
-    import torch
-
-    dtype = getattr(torch, work.dtype)
-    layers = []
-    for fan_in, fan_out in pairwise(work.sizes):
-        shapes = (
-            (work.batch_size, fan_in),
-            (fan_in, fan_out),
-            (work.batch_size, fan_out),
-        )
-        layers.append([torch.rand(shape, dtype=dtype) for shape in shapes * 2])
-
-    def run():
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        for _ in range(work.epochs * -(-work.n_rows // work.batch_size)):
-            for A, W, Z, *_ in layers:
-                torch.mm(A, W, out=Z)
-            for i, (A, W, Z, dA, dW, _) in reversed(list(enumerate(layers))):
-                torch.mm(A.T, Z, out=dW)
-                if i > 0:
-                    torch.mm(Z, W.T, out=dA)
-        torch.set_num_threads(before)
-
-    return run
-
-
-def multiplications(work):
-    """Of all products of an epoch, on whole minibatches."""
-    per_row = [fan_in * fan_out for fan_in, fan_out in pairwise(work.sizes)]
-    return work.n_rows * (3 * sum(per_row) - per_row[0])
-
-
 def measure(name, work, options):
     """Rows of the two tables."""
     X, y = make_rows(work)
@@ -247,7 +220,7 @@ def measure(name, work, options):
     runs = on_one_thread({"one": fit, **of_epoch, "BLAS": products_only(X, y, work)})
     runs["all"] = fit
     if find_spec("torch") is not None:
-        runs["torch"] = torch_products(work)
+        runs["torch"] = torch_products(work, n_threads=1)
     medians, _ = interleaved(runs, options.repeats)
     medians = {run: value / work.epochs for run, value in medians.items()}
     whole = medians["one"]

@@ -86,6 +86,35 @@ def torch_fit(X, y, work, *, n_threads):
     return train
 
 
+def torch_products(work, *, n_threads):
+    """Function that runs the products of all epochs through PyTorch's BLAS."""
+    import torch
+
+    dtype = getattr(torch, work.dtype)
+    layers = []
+    for fan_in, fan_out in pairwise(work.sizes):
+        shapes = (
+            (work.batch_size, fan_in),
+            (fan_in, fan_out),
+            (work.batch_size, fan_out),
+        )
+        layers.append([torch.rand(shape, dtype=dtype) for shape in shapes * 2])
+
+    def run():
+        before = torch.get_num_threads()
+        torch.set_num_threads(n_threads)
+        for _ in range(work.epochs * -(-work.n_rows // work.batch_size)):
+            for A, W, Z, *_ in layers:
+                torch.mm(A, W, out=Z)
+            for i, (A, W, Z, dA, dW, _) in reversed(list(enumerate(layers))):
+                torch.mm(A.T, Z, out=dW)
+                if i > 0:
+                    torch.mm(Z, W.T, out=dA)
+        torch.set_num_threads(before)
+
+    return run
+
+
 def jax_fit(X, y, work):
     """One compiled epoch in JAX: a scan over minibatches, Adam written out.
 

@@ -1,5 +1,6 @@
 """What is trained: shapes, rows, options to choose, estimators of either library."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -69,6 +70,12 @@ WORKLOADS = {
     "S2": Work(20_000, 100_000, 2, (64,), 200, 3, density=0.0005),
 }
 DEFAULT = [name for name in WORKLOADS if name.startswith("W")]
+
+
+def multiplications(work):
+    """Of all products of an epoch, on whole minibatches."""
+    per_row = [fan_in * fan_out for fan_in, fan_out in pairwise(work.sizes)]
+    return work.n_rows * (3 * sum(per_row) - per_row[0])
 
 
 def make_work_parser(description, names, **defaults):
