@@ -111,6 +111,7 @@ SIGINT = """
 import os, signal, threading, warnings
 import numpy as np
 from problems import make_estimator, make_problem
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it
 X, y = make_problem("regression", n_rows=20000, n_features=100)
 params = dict(solver="{solver}", hidden_layer_sizes=(512, 512), max_iter=100000,
     tol=0, n_iter_no_change=np.inf, batch_size={batch_size})
