@@ -270,20 +270,20 @@ def loss_backward(network, workspace, data, chunk):
 def delta_product(network, params, workspace, dA, dZ, i, chunk):
     """dA_{i-1} <- dZ_i W_i^T, the derivative by the activations of the layer below."""
     W = weights(params, network.layout, i)
+    back = panels_back(network.layout, workspace, i)
     if W.shape[1] == 1:
         d, w = flat(dZ), flat(W)
         for j in range(d.size):  # an outer product, for which BLAS takes thrice as long
             for k in range(w.size):
                 dA[j, k] = d[j] * w[k]
-    elif small(chunk.n_rows, W) and not takes_transpose(chunk.n_rows, W):
-        small_product(dA, dZ, W.T)
+    elif not small(chunk.n_rows, W):
+        kernels = network.products
+        call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, back, kernels.multiply))
+    elif takes_transpose(chunk.n_rows, W):
+        shape = (W.shape[1], W.shape[0])
+        small_product(dA, dZ, matrix_view(back, np.int64(0), shape))
     else:
-        there, kernels = panels_back(network.layout, workspace, i), network.products
-        if small(chunk.n_rows, W):
-            shape = (W.shape[1], W.shape[0])
-            small_product(dA, dZ, matrix_view(there, np.int64(0), shape))
-        else:
-            call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, there, kernels.multiply))
+        small_product(dA, dZ, W.T)
 
 
 @jit
