@@ -1,4 +1,4 @@
-"""What Numba's language lacks: bare views, calls by address, a choice by dtype.
+"""What Numba's language lacks: bare views, references, calls by address, by_dtype.
 
 With the JIT off (``NUMBA_DISABLE_JIT=1``) each has a plain Python form.
 """
@@ -11,7 +11,16 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.compiler_lock import global_compiler_lock
-from numba.extending import intrinsic, overload
+from numba.core.imputils import impl_ret_borrowed
+from numba.core.typing.templates import AttributeTemplate
+from numba.extending import (
+    infer_getattr,
+    intrinsic,
+    lower_getattr_generic,
+    models,
+    overload,
+    register_model,
+)
 
 from skmlp.core.jit import DISABLED, STRICT_MATH, jit
 
@@ -82,6 +91,59 @@ def _view(ndim, *, borrowed=False):
         return result(vector, start, shape), generate
 
     return view
+
+
+class _Reference(types.Type):
+    """Where a named tuple lies: one pointer, read like the tuple itself.
+
+    Numba passes tuples field by field, and arrays in seven or more of them: most of
+    what there was to compile were arguments on their way.
+    """
+
+    def __init__(self, target):
+        self.dtype = target
+        super().__init__(f"Reference({target})")
+
+    def field(self, name):
+        """Number and type of a field."""
+        place = self.dtype.fields.index(name)
+        kind = self.dtype[place]
+        nested = isinstance(kind, types.BaseNamedTuple)
+        return place, _Reference(kind) if nested else kind
+
+
+register_model(_Reference)(models.PointerModel)
+
+
+@infer_getattr
+class _Fields(AttributeTemplate):
+    key = _Reference
+
+    def generic_resolve(self, reference, name):
+        return reference.field(name)[1] if name in reference.dtype.fields else None
+
+
+@lower_getattr_generic(_Reference)
+def _field(context, builder, reference, pointer, name):
+    i, kind = reference.field(name)
+    place = cgutils.gep_inbounds(builder, pointer, 0, i)
+    if isinstance(kind, _Reference):
+        return place
+    value = context.unpack_value(builder, kind, place)
+    return impl_ret_borrowed(context, builder, kind, value)
+
+
+@intrinsic
+def _refer(typing_context, record):
+    """Put a named tuple where it can be referred to, as long as the caller runs."""
+
+    def generate(context, builder, signature, args):
+        kind = signature.args[0]
+        place = cgutils.alloca_once(builder, context.get_data_type(kind))
+        context.pack_value(builder, kind, args[0], place)
+        return place
+
+    return _Reference(record)(record), generate
 
 
 def _caller(return_type):
@@ -165,6 +227,9 @@ if DISABLED:
     def vector_view(vector, start, shape):
         return flat(vector)[start : start + shape[0]]
 
+    def refer(record):
+        return record
+
     def call(function, arguments):
         return function(*arguments)
 
@@ -179,6 +244,7 @@ else:
     matrix_view = _view(2)
     borrowed_matrix = _view(2, borrowed=True)
     vector_view = _view(1)
+    refer = _refer
     call = _caller(types.none)
     call_for_float = _caller(types.float64)
     call_for_index = _caller(types.intp)

@@ -24,7 +24,7 @@ ENTRY_KERNELS = []  # all that exist
 _STORE = KernelStore(source_stamp())
 
 
-def jit(function=None, *, entry=False, strict=False, once=False, view=False):
+def jit(function=None, *, entry=False, strict=False, view=False):
     """Compile ``function`` on its first use with given argument types.
 
     Parameters
@@ -36,9 +36,6 @@ def jit(function=None, *, entry=False, strict=False, once=False, view=False):
         For functions of single numbers.  Keep the order of floating-point operations
         as written, since rounding may be part of the algorithm, and inline however
         long: a loop with a call in it would not be vectorised.
-    once : bool, default=False
-        For functions that are used in one place.  Put them there before compilation,
-        which takes less time then: arguments in large tuples are costly to pass.
     view : bool, default=False
         For functions that return an array, or call NumPy's that do: these Numba
         compiles only if it may count references.  Nothing else counts any, which
@@ -46,7 +43,7 @@ def jit(function=None, *, entry=False, strict=False, once=False, view=False):
         owns the arrays.
     """
     if function is None:
-        options = {"entry": entry, "strict": strict, "once": once, "view": view}
+        options = {"entry": entry, "strict": strict, "view": view}
         return lambda function: jit(function, **options)
     kernel = numba.njit(
         nogil=True,
@@ -55,7 +52,6 @@ def jit(function=None, *, entry=False, strict=False, once=False, view=False):
         forceinline=strict,
         no_cpython_wrapper=not entry,
         no_cfunc_wrapper=True,
-        inline="always" if once else "never",
         _nrt=view,
     )(function)
     if entry:

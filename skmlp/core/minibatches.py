@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.dropout import combine
-from skmlp.core.intrinsics import call, call_for_float, flat, vector_view
+from skmlp.core.intrinsics import call, call_for_float, flat, refer, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.network import (
     backward,
@@ -94,7 +94,7 @@ def n_blocks(n_rows, batch_size, block_size):
     return n_full * -(-batch_size // block_size) + -(-rest // block_size)
 
 
-@jit(once=True)
+@jit
 def row_weights(weight, data, rows, n_batch):
     """weight[i] <- share of row i in a minibatch of ``n_batch`` rows, per output."""
     share = weight.dtype.type(1 / n_batch)
@@ -108,7 +108,7 @@ def row_weights(weight, data, rows, n_batch):
             weight[i, k] = data.sample_weight[rows[i]] * share
 
 
-@jit(once=True)
+@jit
 def work_through(network, state, workspace, data, recipe, block, n_batch, team):
     """Forward and backward passes of a block, chunk by chunk."""
     layout = network.layout
@@ -116,7 +116,7 @@ def work_through(network, state, workspace, data, recipe, block, n_batch, team):
         at = i * recipe.chunk_size
         n_rows = min(recipe.chunk_size, block.rows.size - at)
         rows = vector_view(block.rows, at, (n_rows,))
-        chunk = Chunk(rows, at, block.first + at, block.key, block.n_rows)
+        chunk = refer(Chunk(rows, at, block.first + at, block.key, block.n_rows))
         row_weights(weight_matrix(layout, workspace, chunk), data, rows, n_batch)
         A = gather_input(network, workspace, data, chunk)
         forward(network, state.params, workspace, A, data, chunk)
@@ -132,7 +132,7 @@ def squares_of(workspace, recipe):
     return vector_view(workspace.sums, start, (workspace.sums.size - start,))
 
 
-@jit(once=True)
+@jit
 def take_step(layout, state, workspace, recipe, n_batch, step, team):
     """Penalty, optimizer, and what is asked for around them; returns the penalty."""
     regularization, n_weights, penalty = recipe.regularization, layout.n_weights, 0.0
@@ -200,6 +200,8 @@ def run_blocks(network, state, workspace, data, recipe, team, first, last):
 
     Between two meetings of the threads nobody reads what another one writes.
     """
+    network, state, workspace = refer(network), refer(state), refer(workspace)
+    data, recipe = refer(data), refer(recipe)
     n_rows, batch_size, layout = recipe.rows.size, recipe.batch_size, network.layout
     blocks_per_step = -(-batch_size // recipe.block_size)
     if not wait(team):
@@ -212,7 +214,7 @@ def run_blocks(network, state, workspace, data, recipe, team, first, last):
         stop = min(start + recipe.block_size, batch_stop)
         rows = vector_view(recipe.rows, start, (stop - start,))
         key = combine(recipe.seed, recipe.n_steps_before + step)
-        block = Chunk(rows, np.int64(0), start - batch_start, key, rows.size)
+        block = refer(Chunk(rows, np.int64(0), start - batch_start, key, rows.size))
         n_batch = batch_stop - batch_start
 
         if part == 0 or rows.size < recipe.block_size:  # whose products may be small

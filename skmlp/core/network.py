@@ -190,7 +190,7 @@ def normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk):
         call(network.kernels[i, _NORMALIZE_BACK], arguments)
 
 
-@jit(once=True)
+@jit(view=True)
 def gather_input(network, workspace, data, chunk):
     """A_0, a copy of X[rows] with its dropout; without rows if they are sparse."""
     layer = np.int64(0)  # a literal would be a type of its own, and compiled anew
@@ -202,7 +202,7 @@ def gather_input(network, workspace, data, chunk):
     return A
 
 
-@jit(once=True)
+@jit
 def pack_weights(network, params, workspace, n_rows, team):
     """Copy the factors of products with n_rows rows: into panels, or W^T for BLAS."""
     if n_rows < FEW_ROWS:
@@ -254,7 +254,7 @@ def forward(network, params, workspace, A, data, chunk):
         drop(network, A, i, chunk)
 
 
-@jit(once=True)
+@jit
 def loss_backward(network, workspace, data, chunk):
     """Weighted sum of the chunk's losses; its derivative replaces A_L."""
     layout = network.layout
@@ -312,7 +312,7 @@ def backward(network, params, gradient_tail, workspace, data, chunk):
     return loss
 
 
-@jit(once=True)
+@jit
 def small_gradient(dW, A, dZ, scratch, adds):
     """dW <- A^T dZ, or dW += A^T dZ."""
     part = matrix_view(scratch, np.int64(0), dW.shape) if adds else dW
@@ -323,7 +323,7 @@ def small_gradient(dW, A, dZ, scratch, adds):
             total[k] += more[k]
 
 
-@jit(once=True)
+@jit
 def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
     """dW_i <- A_{i-1}^T dZ_i of all layers, or the sum with what is there."""
     layout, turn = network.layout, team.rank
@@ -357,7 +357,7 @@ def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
         turn -= 1
 
 
-@jit(once=True)
+@jit
 def tail_gradient(layout, gradient, workspace, n_chunks, adds):
     """The gradient of what is not weights: the sum over chunks."""
     total = tail(gradient, layout)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skmlp.core.inputs import n_dense_rows
-from skmlp.core.intrinsics import borrowed_matrix, call, vector_view
+from skmlp.core.intrinsics import borrowed_matrix, call, refer, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.network import forward, pack_weights
 from skmlp.core.team import wait
@@ -26,6 +26,7 @@ def predict_blocks(
     Those of the last layer are link(raw prediction). Each thread of the team takes some
     of the blocks, and has room for one in the workspace.
     """
+    network, workspace, data = refer(network), refer(workspace), refer(data)
     layout, no_key = network.layout, np.int64(0)  # a literal is a type of its own
     if not wait(team):
         return
@@ -35,7 +36,8 @@ def predict_blocks(
     for start in range(team.rank * block_size, rows.size, team.size * block_size):
         n_rows = min(block_size, rows.size - start)
         block = vector_view(rows, start, (n_rows,))
-        chunk = Chunk(block, team.rank * block_size, no_key, no_key, n_packed)
+        place = team.rank * block_size
+        chunk = refer(Chunk(block, place, no_key, no_key, n_packed))
         A = consecutive_rows(data, block)
         forward(network, params, workspace, A, data, chunk)
         Z = units(layout, workspace, chunk, layer)
