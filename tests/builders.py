@@ -217,7 +217,6 @@ def run_epoch(
         training=True,
         chunk_size=chunk_size,
         team_size=n_threads,
-        accumulate=block_size < batch_size,
     )
     for name in set(workspace._fields) - {"starts"}:
         getattr(workspace, name)[:] = (

@@ -18,7 +18,7 @@ import numpy as np
 from skmlp.core.activations import activation_addresses
 from skmlp.core.dropout import combine, dropout_addresses
 from skmlp.core.inputs import csr_addresses, gather, is_sparse
-from skmlp.core.intrinsics import call, call_for_index, flat, matrix_view
+from skmlp.core.intrinsics import call, call_for_index, flat, gemm, matrix_view
 from skmlp.core.jit import DISABLED, jit
 from skmlp.core.layout import Layout, bias, running, scale, tail, weights
 from skmlp.core.losses import link_address, loss_address, loss_hyper, weigh
@@ -29,7 +29,6 @@ from skmlp.core.products import (
     is_small,
     product_kernels,
     small,
-    small_product,
     takes_transpose,
 )
 from skmlp.core.team import share
@@ -229,14 +228,14 @@ def pack_weights(network, params, workspace, n_rows, team):
 @jit
 def affine_product(network, params, workspace, Z, A, i, data, chunk):
     """Z_i <- A_{i-1} W_i."""
-    W = weights(params, network.layout, i)
+    W, kernels = weights(params, network.layout, i), network.products
     if network.kernels[i, _CSR_PRODUCT] != 0:
         arguments = (Z, W, data.values, data.indices, data.indptr, chunk.rows)
         call(network.kernels[i, _CSR_PRODUCT], arguments)
     elif small(chunk.n_rows, W):
-        small_product(Z, A, W)
+        gemm(kernels.gemm, Z, A, 0, W, 0, 0)
     else:
-        there, kernels = panels(network.layout, workspace, i), network.products
+        there = panels(network.layout, workspace, i)
         call(kernels.product, (Z, A, W, 0, chunk.n_rows, there, kernels.multiply))
 
 
@@ -269,7 +268,7 @@ def loss_backward(network, workspace, data, chunk):
 @jit
 def delta_product(network, params, workspace, dA, dZ, i, chunk):
     """dA_{i-1} <- dZ_i W_i^T, the derivative by the activations of the layer below."""
-    W = weights(params, network.layout, i)
+    W, kernels = weights(params, network.layout, i), network.products
     back = panels_back(network.layout, workspace, i)
     if W.shape[1] == 1:
         d, w = flat(dZ), flat(W)
@@ -277,13 +276,12 @@ def delta_product(network, params, workspace, dA, dZ, i, chunk):
             for k in range(w.size):
                 dA[j, k] = d[j] * w[k]
     elif not small(chunk.n_rows, W):
-        kernels = network.products
         call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, back, kernels.multiply))
     elif takes_transpose(chunk.n_rows, W):
         shape = (W.shape[1], W.shape[0])
-        small_product(dA, dZ, matrix_view(back, np.int64(0), shape))
+        gemm(kernels.gemm, dA, dZ, 0, matrix_view(back, np.int64(0), shape), 0, 0)
     else:
-        small_product(dA, dZ, W.T)
+        gemm(kernels.gemm, dA, dZ, 0, W, 1, 0)
 
 
 @jit
@@ -313,21 +311,10 @@ def backward(network, params, gradient_tail, workspace, data, chunk):
 
 
 @jit
-def small_gradient(dW, A, dZ, scratch, adds):
-    """dW <- A^T dZ, or dW += A^T dZ."""
-    part = matrix_view(scratch, np.int64(0), dW.shape) if adds else dW
-    small_product(part, A.T, dZ)
-    if adds:
-        total, more = flat(dW), flat(part)
-        for k in range(total.size):
-            total[k] += more[k]
-
-
-@jit
 def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
     """dW_i <- A_{i-1}^T dZ_i of all layers, or the sum with what is there."""
     layout, turn = network.layout, team.rank
-    scratch = scratch_of(layout, workspace, team)
+    scratch, kernels = scratch_of(layout, workspace, team), network.products
     for i in range(layout.table.shape[0] - 1, 0, -1):
         dW, dZ = weights(gradient, layout, i), deltas(layout, workspace, chunk, i)
         if network.kernels[i, _CSR_GRADIENT] != 0:
@@ -347,13 +334,12 @@ def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
             continue
         A = units(layout, workspace, chunk, i - 1)
         if not small(chunk.n_rows, dW):
-            kernels, size = network.products, team.size
-            arguments = (dW, A, dZ, scratch, kernels.multiply, adds, turn, size)
+            arguments = (dW, A, dZ, scratch, kernels.multiply, adds, turn, team.size)
             turn = call_for_index(kernels.gradient, arguments)
             continue
         if turn == 0:
             turn = team.size
-            small_gradient(dW, A, dZ, scratch, adds)
+            gemm(kernels.gemm, dW, A, 1, dZ, 0, adds)
         turn -= 1
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, call, flat
+from skmlp.core.intrinsics import addresses, call, flat, gemm_address
 from skmlp.core.jit import jit
 from skmlp.core.tiles import (
     TILE_ROWS,
@@ -40,6 +40,8 @@ class Products(NamedTuple):
 
     Attributes
     ----------
+    gemm : int
+        BLAS's product of matrices, for small ones.
     product, gradient : int
         Large products: C <- A B, and dW <- A^T dZ.
     pack : int
@@ -50,6 +52,7 @@ class Products(NamedTuple):
         B <- W^T, for small products on the way back.
     """
 
+    gemm: int
     product: int = 0
     gradient: int = 0
     pack: int = 0
@@ -130,12 +133,6 @@ def pack_transposed_panel(panel, at, W, row, column, depth, n):
 def pack_columns(panel, at, B, row, column, depth, n):
     """panel[at:] <- ``depth`` rows of n columns of B, cut into tiles' columns."""
     copy_columns(panel, at, B, row * B.shape[1] + column, B.shape[1], depth, n)
-
-
-@jit(view=True)
-def small_product(C, A, B):
-    """C <- A B, by BLAS."""
-    np.dot(A, B, C)
 
 
 @jit
@@ -303,7 +300,9 @@ def large_gradient(dW, A, dZ, scratch, multiply, adds, turn, n_threads):
 
 def product_kernels(dtype, *, large, transposes):
     """Those of large products, and of small ones on the way back, if there are any."""
-    kernels = _large_products(dtype) if large else Products()
+    kernels = Products(gemm_address(dtype))
+    if large:
+        kernels = kernels._replace(**_large_products(dtype))
     if transposes:
         transpose = addresses((copy_transpose,), dtype, ("vector", "matrix"))[0]
         kernels = kernels._replace(transpose=transpose)
@@ -315,9 +314,9 @@ def _large_products(dtype):
     tiles = "matrix", "index", "vector", *index, "vector", *index, "index"
     product = "matrix", "matrix", "matrix", *turn, "vector", "index"
     gradient = "matrix", "matrix", "matrix", "vector", "index", "index", *turn
-    return Products(
-        addresses((large_product,), dtype, product)[0],
-        addresses((large_gradient,), dtype, gradient)[0],
-        addresses((pack,), dtype, ("vector", "matrix", "index", *turn))[0],
-        addresses((multiply_panel,), dtype, tiles)[0],
-    )
+    return {
+        "product": addresses((large_product,), dtype, product)[0],
+        "gradient": addresses((large_gradient,), dtype, gradient)[0],
+        "pack": addresses((pack,), dtype, ("vector", "matrix", "index", *turn))[0],
+        "multiply": addresses((multiply_panel,), dtype, tiles)[0],
+    }

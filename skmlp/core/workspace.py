@@ -83,15 +83,11 @@ def make_workspace(
     training,
     chunk_size=None,
     team_size=1,
-    accumulate=False,
 ):
-    """Memory for blocks of up to ``block_size`` rows, each in chunks.
-
-    ``accumulate`` : whether a minibatch may have several blocks.
-    """
+    """Memory for blocks of up to ``block_size`` rows, each in chunks."""
     layout, dtype = architecture.layout(), np.dtype(dtype)
     n_chunks = -(-block_size // (chunk_size or block_size))
-    form = dtype.itemsize, sparse, training, accumulate
+    form = dtype.itemsize, sparse, training
     starts, size = _starts(architecture, block_size, n_chunks, team_size, *form)
     n_losses = block_size * int(layout.sizes[-1]) if training else 0
     n_sums = n_chunks + n_stretches(layout) if training else 0
@@ -130,7 +126,6 @@ def _lengths(
     itemsize,
     sparse,
     training,
-    accumulate,
 ):
     """Of these arrays, in the order of their starts."""
     layout = architecture.layout()
@@ -159,8 +154,6 @@ def _lengths(
             columns = padded_width(units[i - 1], itemsize)
             lengths[i, _PANELS_BACK] = widths[i] * columns
         scratch = scratch_size(itemsize) if large else 0
-        if accumulate:
-            scratch = max([scratch, *(units[i - 1] * widths[i] for i in dense)])
         lengths[-1, :4] = (
             block_size * units[-1],
             block_size * units[-1],

@@ -89,7 +89,6 @@ class Epochs:
             training=True,
             chunk_size=chunk_size,
             team_size=self.threads.most,
-            accumulate=block_size < batch_size,
         )
         self.batch_size = batch_size
         self.block_size, self.chunk_size = block_size, chunk_size
