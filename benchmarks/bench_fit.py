@@ -26,7 +26,7 @@ from skmlp.core.intrinsics import vector_view
 from skmlp.core.layout import bias_views, weight_views, weights
 from skmlp.core.products import multiply_panel, widest_panel
 from skmlp.core.tiles import TILE_ROWS
-from skmlp.core.workspace import Chunk, deltas, products, slopes, units
+from skmlp.core.workspace import DELTAS, OUTPUTS, PRODUCTS, SLOPES, Chunk, rows_of
 from skmlp.estimators.gate import make_data
 from skmlp.training.loop import Epochs
 from skmlp.training.threads import n_threads, run_together
@@ -47,15 +47,15 @@ def run_products(network, params, gradient, workspace, rows, block_size, n_epoch
             part = vector_view(rows, start, (min(block_size, rows.size - start),))
             block = Chunk(part, key, key, key, part.size)
             for i in range(1, last + 1):
-                A = units(layout, workspace, block, i - 1)
-                Z = products(layout, workspace, block, i)
+                A = rows_of(workspace, block, i - 1, OUTPUTS)
+                Z = rows_of(workspace, block, i, PRODUCTS)
                 np.dot(A, weights(params, layout, i), Z)
             for i in range(last, 0, -1):
-                A = units(layout, workspace, block, i - 1)
-                dZ = deltas(layout, workspace, block, i)
+                A = rows_of(workspace, block, i - 1, OUTPUTS)
+                dZ = rows_of(workspace, block, i, DELTAS)
                 np.dot(A.T, dZ, weights(gradient, layout, i))
                 if i > 1:
-                    dA = slopes(layout, workspace, block, i - 1)
+                    dA = rows_of(workspace, block, i - 1, SLOPES)
                     np.dot(dZ, weights(params, layout, i).T, dA)
 
 

@@ -44,12 +44,14 @@ from skmlp.core.network import (
 from skmlp.core.optimizers import begin_step, step_address, update
 from skmlp.core.team import Team
 from skmlp.core.workspace import (
+    DELTAS,
+    NO_LAYER,
+    OUTPUTS,
+    PRODUCTS,
+    SLOPES,
+    WEIGHT,
     Chunk,
-    deltas,
-    products,
-    slopes,
-    units,
-    weight_matrix,
+    rows_of,
 )
 from skmlp.estimators.gate import make_data
 from skmlp.training.loop import Epochs
@@ -76,12 +78,12 @@ def run_products(network, gradient, params, workspace, data, rows, sizes, n_epoc
             for at in range(0, n, chunk_size):
                 chunk = chunk_of(rows, start, n, at, chunk_size)
                 for i in range(1, last + 1):
-                    A = units(layout, workspace, chunk, i - 1)
-                    Z = products(layout, workspace, chunk, i)
+                    A = rows_of(workspace, chunk, i - 1, OUTPUTS)
+                    Z = rows_of(workspace, chunk, i, PRODUCTS)
                     affine_product(network, params, workspace, Z, A, i, data, chunk)
                 for i in range(last, 1, -1):
-                    dA = slopes(layout, workspace, chunk, i - 1)
-                    dZ = deltas(layout, workspace, chunk, i)
+                    dA = rows_of(workspace, chunk, i - 1, SLOPES)
+                    dZ = rows_of(workspace, chunk, i, DELTAS)
                     delta_product(network, params, workspace, dA, dZ, i, chunk)
             block = chunk_of(rows, start, n, zero, n)
             weight_gradient(network, gradient, workspace, data, block, zero, team)
@@ -112,24 +114,24 @@ def run_activations(
             for at in range(0, n, chunk_size):
                 chunk = chunk_of(rows, start, n, at, chunk_size)
                 for i in range(1, layout.table.shape[0]):
-                    A = units(layout, workspace, chunk, i)
-                    Z = products(layout, workspace, chunk, i)
+                    A = rows_of(workspace, chunk, i, OUTPUTS)
+                    Z = rows_of(workspace, chunk, i, PRODUCTS)
                     call(addresses[i, 0], (A, Z, bias(biases, layout, i)))
-                    dA = slopes(layout, workspace, chunk, i)
-                    dZ = deltas(layout, workspace, chunk, i)
+                    dA = rows_of(workspace, chunk, i, SLOPES)
+                    dZ = rows_of(workspace, chunk, i, DELTAS)
                     call(addresses[i, 1], (dZ, bias(biases_back, layout, i), dA, A, Z))
 
 
 @numba.njit
 def run_loss(network, workspace, data, rows, sizes, n_epochs):
     """Targets, weights of rows, loss, link and their derivative."""
-    layout, (block_size, chunk_size) = network.layout, sizes
+    block_size, chunk_size = sizes
     for _ in range(n_epochs):
         for start in range(0, rows.size, block_size):
             n = min(block_size, rows.size - start)
             for at in range(0, n, chunk_size):
                 chunk = chunk_of(rows, start, n, at, chunk_size)
-                weight = weight_matrix(layout, workspace, chunk)
+                weight = rows_of(workspace, chunk, NO_LAYER, WEIGHT)
                 row_weights(weight, data, chunk.rows, n)
                 loss_backward(network, workspace, data, chunk)
 

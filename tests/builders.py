@@ -218,7 +218,7 @@ def run_epoch(
         chunk_size=chunk_size,
         team_size=n_threads,
     )
-    for name in set(workspace._fields) - {"starts"}:
+    for name in set(workspace._fields) - {"starts", "widths"}:
         getattr(workspace, name)[:] = (
             np.nan
         )  # whatever is read before it is written shows

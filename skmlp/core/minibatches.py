@@ -23,7 +23,7 @@ from skmlp.core.network import (
 from skmlp.core.optimizers import begin_step, update
 from skmlp.core.regularization import Regularization, averaging_factor
 from skmlp.core.team import wait
-from skmlp.core.workspace import Chunk, chunk_tail, weight_matrix
+from skmlp.core.workspace import NO_LAYER, TAILS, WEIGHT, Chunk, part_of, rows_of
 
 
 class State(NamedTuple):
@@ -111,16 +111,16 @@ def row_weights(weight, data, rows, n_batch):
 @jit
 def work_through(network, state, workspace, data, recipe, block, n_batch, team):
     """Forward and backward passes of a block, chunk by chunk."""
-    layout = network.layout
     for i in range(team.rank, -(-block.rows.size // recipe.chunk_size), team.size):
         at = i * recipe.chunk_size
         n_rows = min(recipe.chunk_size, block.rows.size - at)
         rows = vector_view(block.rows, at, (n_rows,))
         chunk = refer(Chunk(rows, at, block.first + at, block.key, block.n_rows))
-        row_weights(weight_matrix(layout, workspace, chunk), data, rows, n_batch)
+        weight = rows_of(workspace, chunk, NO_LAYER, WEIGHT)
+        row_weights(weight, data, rows, n_batch)
         A = gather_input(network, workspace, data, chunk)
         forward(network, state.params, workspace, A, data, chunk)
-        gradient = chunk_tail(layout, workspace, i)
+        gradient = part_of(workspace, NO_LAYER, TAILS, i)
         loss = backward(network, state.params, gradient, workspace, data, chunk)
         workspace.sums[i] = loss
 

@@ -33,18 +33,23 @@ from skmlp.core.products import (
 )
 from skmlp.core.team import share
 from skmlp.core.workspace import (
-    chunk_tail,
-    deltas,
-    normalized,
-    panels,
-    panels_back,
-    products,
-    scratch_of,
-    slopes,
+    DELTAS,
+    INPUT,
+    NO_LAYER,
+    NORMALIZED,
+    OUTPUTS,
+    PANELS,
+    PANELS_BACK,
+    PRODUCTS,
+    SCRATCH,
+    SLOPES,
+    TAILS,
+    TARGETS,
+    WEIGHT,
+    WHOLE,
+    part_of,
+    rows_of,
     statistics_of,
-    targets,
-    units,
-    weight_matrix,
 )
 
 # Columns of `Network.kernels`.
@@ -162,11 +167,11 @@ def normalize(network, params, workspace, Z, i, chunk):
         layout = network.layout
         arguments = (
             Z,
-            normalized(layout, workspace, chunk, i),
+            rows_of(workspace, chunk, i, NORMALIZED),
             scale(tail(params, layout), layout, i),
             running(params, layout, i),
-            statistics_of(layout, workspace, chunk, i),
-            weight_matrix(layout, workspace, chunk),
+            statistics_of(workspace, chunk, i),
+            rows_of(workspace, chunk, NO_LAYER, WEIGHT),
             network.norm_momentum,
             network.norm_epsilon,
         )
@@ -180,11 +185,11 @@ def normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk):
         layout = network.layout
         arguments = (
             dZ,
-            normalized(layout, workspace, chunk, i),
+            rows_of(workspace, chunk, i, NORMALIZED),
             scale(tail(params, layout), layout, i),
             scale(gradient_tail, layout, i),
-            statistics_of(layout, workspace, chunk, i),
-            weight_matrix(layout, workspace, chunk),
+            statistics_of(workspace, chunk, i),
+            rows_of(workspace, chunk, NO_LAYER, WEIGHT),
         )
         call(network.kernels[i, _NORMALIZE_BACK], arguments)
 
@@ -192,12 +197,11 @@ def normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk):
 @jit(view=True)
 def gather_input(network, workspace, data, chunk):
     """A_0, a copy of X[rows] with its dropout; without rows if they are sparse."""
-    layer = np.int64(0)  # a literal would be a type of its own, and compiled anew
     if is_sparse(data):
-        return matrix_view(workspace.memory, layer, (layer, data.X.shape[1]))
-    A = units(network.layout, workspace, chunk, layer)
+        return matrix_view(workspace.memory, INPUT, (INPUT, data.X.shape[1]))
+    A = rows_of(workspace, chunk, INPUT, OUTPUTS)
     gather(A, data.X, chunk.rows)
-    drop(network, A, layer, chunk)
+    drop(network, A, INPUT, chunk)
     return A
 
 
@@ -208,11 +212,12 @@ def pack_weights(network, params, workspace, n_rows, team):
         return
     layout, turn = network.layout, team.rank
     for i in range(1, layout.table.shape[0]):
-        W, back = weights(params, layout, i), panels_back(layout, workspace, i)
+        W = weights(params, layout, i)
+        back = part_of(workspace, i, PANELS_BACK, WHOLE)
         if network.kernels[i, _CSR_PRODUCT] != 0:
             continue
         if not small(n_rows, W):
-            there = panels(layout, workspace, i)
+            there = part_of(workspace, i, PANELS, WHOLE)
             arguments = (there, W, 0, turn, team.size)
             turn = call_for_index(network.products.pack, arguments)
             if back.size > 0:
@@ -235,7 +240,7 @@ def affine_product(network, params, workspace, Z, A, i, data, chunk):
     elif small(chunk.n_rows, W):
         gemm(kernels.gemm, Z, A, 0, W, 0, 0)
     else:
-        there = panels(network.layout, workspace, i)
+        there = part_of(workspace, i, PANELS, WHOLE)
         call(kernels.product, (Z, A, W, 0, chunk.n_rows, there, kernels.multiply))
 
 
@@ -244,10 +249,10 @@ def forward(network, params, workspace, A, data, chunk):
     """Fill the workspace with A_1, ..., A_L, the raw prediction."""
     layout = network.layout
     for i in range(1, layout.table.shape[0]):
-        Z = products(layout, workspace, chunk, i)
+        Z = rows_of(workspace, chunk, i, PRODUCTS)
         affine_product(network, params, workspace, Z, A, i, data, chunk)
         normalize(network, params, workspace, Z, i, chunk)
-        A = units(layout, workspace, chunk, i)
+        A = rows_of(workspace, chunk, i, OUTPUTS)
         arguments = (A, Z, bias(tail(params, layout), layout, i))
         call(network.kernels[i, _ACTIVATE], arguments)
         drop(network, A, i, chunk)
@@ -257,19 +262,21 @@ def forward(network, params, workspace, A, data, chunk):
 def loss_backward(network, workspace, data, chunk):
     """Weighted sum of the chunk's losses; its derivative replaces A_L."""
     layout = network.layout
-    Z = units(layout, workspace, chunk, layout.table.shape[0] - 1)
-    Y = targets(layout, workspace, chunk, data.Y.shape[1])
+    Z = rows_of(workspace, chunk, layout.table.shape[0] - 1, OUTPUTS)
+    n_targets = data.Y.shape[1]
+    start = workspace.starts[NO_LAYER, TARGETS] + chunk.at * n_targets
+    Y = matrix_view(workspace.memory, start, (chunk.rows.size, n_targets))
     losses = matrix_view(workspace.losses, chunk.at * Z.shape[1], Z.shape)
     gather(Y, data.Y, chunk.rows)
     call(network.head, (Z, Y, losses, network.head_hyper))
-    return weigh(Z, losses, weight_matrix(layout, workspace, chunk))
+    return weigh(Z, losses, rows_of(workspace, chunk, NO_LAYER, WEIGHT))
 
 
 @jit
 def delta_product(network, params, workspace, dA, dZ, i, chunk):
     """dA_{i-1} <- dZ_i W_i^T, the derivative by the activations of the layer below."""
     W, kernels = weights(params, network.layout, i), network.products
-    back = panels_back(network.layout, workspace, i)
+    back = part_of(workspace, i, PANELS_BACK, WHOLE)
     if W.shape[1] == 1:
         d, w = flat(dZ), flat(W)
         for j in range(d.size):  # an outer product, for which BLAS takes thrice as long
@@ -294,19 +301,20 @@ def backward(network, params, gradient_tail, workspace, data, chunk):
     last = layout.table.shape[0] - 1
     loss = loss_backward(network, workspace, data, chunk)
     for i in range(last, 0, -1):
-        A = units(layout, workspace, chunk, i)
-        Z = products(layout, workspace, chunk, i)
-        dA = slopes(layout, workspace, chunk, i)
-        dZ = deltas(layout, workspace, chunk, i)
+        A = rows_of(workspace, chunk, i, OUTPUTS)
+        Z = rows_of(workspace, chunk, i, PRODUCTS)
+        dA = rows_of(workspace, chunk, i, SLOPES)
+        dZ = rows_of(workspace, chunk, i, DELTAS)
         db = bias(gradient_tail, layout, i)
         db[:] = 0
         call(network.kernels[i, _ACTIVATE_BACK], (dZ, db, dA, A, Z))
         drop(network, A, i, chunk)  # again, for the weight gradient
         normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk)
         if i > 1:
-            dA = slopes(layout, workspace, chunk, i - 1)
+            dA = rows_of(workspace, chunk, i - 1, SLOPES)
             delta_product(network, params, workspace, dA, dZ, i, chunk)
-            drop_back(network, dA, units(layout, workspace, chunk, i - 1), i - 1, chunk)
+            A = rows_of(workspace, chunk, i - 1, OUTPUTS)
+            drop_back(network, dA, A, i - 1, chunk)
     return loss
 
 
@@ -314,9 +322,10 @@ def backward(network, params, gradient_tail, workspace, data, chunk):
 def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
     """dW_i <- A_{i-1}^T dZ_i of all layers, or the sum with what is there."""
     layout, turn = network.layout, team.rank
-    scratch, kernels = scratch_of(layout, workspace, team), network.products
+    scratch = part_of(workspace, NO_LAYER, SCRATCH, team.rank)
+    kernels = network.products
     for i in range(layout.table.shape[0] - 1, 0, -1):
-        dW, dZ = weights(gradient, layout, i), deltas(layout, workspace, chunk, i)
+        dW, dZ = weights(gradient, layout, i), rows_of(workspace, chunk, i, DELTAS)
         if network.kernels[i, _CSR_GRADIENT] != 0:
             first, last = share(dW.shape[1], team.rank, team.size)
             arguments = (
@@ -332,7 +341,7 @@ def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
             )
             call(network.kernels[i, _CSR_GRADIENT], arguments)
             continue
-        A = units(layout, workspace, chunk, i - 1)
+        A = rows_of(workspace, chunk, i - 1, OUTPUTS)
         if not small(chunk.n_rows, dW):
             arguments = (dW, A, dZ, scratch, kernels.multiply, adds, turn, team.size)
             turn = call_for_index(kernels.gradient, arguments)
@@ -350,6 +359,6 @@ def tail_gradient(layout, gradient, workspace, n_chunks, adds):
     if not adds:
         total[:] = 0
     for i in range(n_chunks):
-        part = chunk_tail(layout, workspace, i)
+        part = part_of(workspace, NO_LAYER, TAILS, i)
         for k in range(total.size):
             total[k] += part[k]

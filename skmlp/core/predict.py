@@ -7,7 +7,7 @@ from skmlp.core.intrinsics import borrowed_matrix, call, refer, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.network import forward, pack_weights
 from skmlp.core.team import wait
-from skmlp.core.workspace import Chunk, units
+from skmlp.core.workspace import OUTPUTS, Chunk, rows_of
 
 
 @jit(view=True)
@@ -40,7 +40,7 @@ def predict_blocks(
         chunk = refer(Chunk(block, place, no_key, no_key, n_packed))
         A = consecutive_rows(data, block)
         forward(network, params, workspace, A, data, chunk)
-        Z = units(layout, workspace, chunk, layer)
+        Z = rows_of(workspace, chunk, layer, OUTPUTS)
         if layer == layout.table.shape[0] - 1:
             call(network.head, (Z,))
         for i in range(n_rows):

@@ -16,10 +16,14 @@ from skmlp.core.layout import UNITS, WIDTH
 from skmlp.core.optimizers import n_stretches
 from skmlp.core.products import is_small, padded_width, scratch_size
 
-# Columns of `Workspace.starts`: of each layer, and of its last row.
-_UNITS, _PRODUCTS, _SLOPES, _DELTAS, _NORMALIZED, _STATISTICS = range(6)
-_PANELS, _PANELS_BACK = 6, 7
-_TARGETS, _WEIGHT, _TAILS, _SCRATCH = range(4)
+# Columns of `Workspace.starts`, of NumPy's integers: each literal would be a type of
+# its own, for which functions are compiled anew.
+OUTPUTS, PRODUCTS, SLOPES, DELTAS, NORMALIZED, STATISTICS = np.arange(6)
+PANELS, PANELS_BACK = np.arange(6, 8)
+TARGETS, WEIGHT, TAILS, SCRATCH = np.arange(8, 12)
+# Layer 0, with which lies what belongs to no layer; the only part of what is whole.
+INPUT, NO_LAYER, WHOLE = np.zeros(3, np.int64)
+_N_COLUMNS = 12
 _ALIGNED = 16  # numbers: one or two lines of the cache
 
 
@@ -30,14 +34,16 @@ class Workspace(NamedTuple):
     ----------
     memory : ndarray
         All arrays of the working type, one after the other.
-    starts : ndarray of shape (n_layers + 1, 8), int64
+    starts : ndarray of shape (n_layers, 12), int64
         Where they begin. For each layer: A; Z, which is the same unless both are kept;
         dA; dZ, which is the same unless it is wider; the normalised Z; what
         normalisation keeps for its way back; the panels of W and of its transpose, or
-        the latter itself for small products. In the last row: the targets, the weights
+        the latter itself for small products. In the first row: the targets, the weights
         of rows, once per output, the gradient's tail for each chunk, and scratch for
         each thread. There is no A_0 for sparse rows, and none for prediction, which
         takes rows as they lie in X.
+    widths : ndarray of shape (n_layers, 12), int64
+        How many numbers there are for each row, chunk or thread, or in all.
     losses : ndarray of shape (block_size * n_outputs,), float64
         Each output's part of the loss.
     sums : ndarray, float64
@@ -46,6 +52,7 @@ class Workspace(NamedTuple):
 
     memory: np.ndarray
     starts: np.ndarray
+    widths: np.ndarray
     losses: np.ndarray
     sums: np.ndarray
 
@@ -87,12 +94,12 @@ def make_workspace(
     """Memory for blocks of up to ``block_size`` rows, each in chunks."""
     layout, dtype = architecture.layout(), np.dtype(dtype)
     n_chunks = -(-block_size // (chunk_size or block_size))
-    form = dtype.itemsize, sparse, training
-    starts, size = _starts(architecture, block_size, n_chunks, team_size, *form)
+    form = block_size, n_chunks, team_size, dtype.itemsize, sparse, training
+    starts, widths, size = _places(architecture, *form)
     n_losses = block_size * int(layout.sizes[-1]) if training else 0
     n_sums = n_chunks + n_stretches(layout) if training else 0
     memory = empty_aligned(size, dtype)
-    return Workspace(memory, starts, np.empty(n_losses), np.empty(n_sums))
+    return Workspace(memory, starts, widths, np.empty(n_losses), np.empty(n_sums))
 
 
 def empty_aligned(size, dtype):
@@ -103,156 +110,86 @@ def empty_aligned(size, dtype):
 
 
 @lru_cache(maxsize=256)
-def _starts(architecture, *form):
-    """Where all arrays in a workspace's memory begin, and its size; shared."""
-    lengths = _lengths(architecture, *form)
+def _places(architecture, block_size, n_chunks, team_size, itemsize, sparse, training):
+    """Where all arrays in a workspace's memory begin, their widths, the whole size.
+
+    Shared between workspaces of the same form.
+    """
+    widths = _widths(architecture, block_size, itemsize, sparse, training)
+    counts = np.full(_N_COLUMNS, block_size)
+    counts[[STATISTICS, PANELS, PANELS_BACK]] = 1
+    counts[[TAILS, SCRATCH]] = n_chunks, team_size
+    lengths = -(-widths * counts // _ALIGNED) * _ALIGNED
+    shared = list(_shared(architecture))
+    for i, array, _ in shared:
+        lengths[i, array] = 0
     ends = np.cumsum(lengths.ravel())
     starts = (ends - lengths.ravel()).reshape(lengths.shape)
-    for i, name in enumerate((*architecture.activations, "identity"), start=1):
+    for i, array, other in shared:
+        starts[i, array] = starts[i, other]
+    return starts, widths, int(ends[-1])
+
+
+def _shared(architecture):
+    """Layers, arrays that take no memory there, and in whose place they lie."""
+    names = *architecture.activations, "identity"
+    for i, name in enumerate(names, start=1):
         if ACTIVATIONS[name].in_place:
-            starts[i, _PRODUCTS] = starts[i, _UNITS]
+            yield i, PRODUCTS, OUTPUTS
         if not ACTIVATIONS[name].gated:
-            starts[i, _DELTAS] = starts[i, _SLOPES]
+            yield i, DELTAS, SLOPES
     # The loss leaves its derivative in the place of A_L.
-    starts[-2, [_SLOPES, _DELTAS]] = starts[-2, _UNITS]
-    return starts, int(ends[-1])
+    yield len(names), SLOPES, OUTPUTS
+    yield len(names), DELTAS, OUTPUTS
 
 
-def _lengths(
-    architecture,
-    block_size,
-    n_chunks,
-    team_size,
-    itemsize,
-    sparse,
-    training,
-):
-    """Of these arrays, in the order of their starts."""
+def _widths(architecture, block_size, itemsize, sparse, training):
+    """`Workspace.widths`, zero where there is no such array."""
     layout = architecture.layout()
     n_layers = len(layout.sizes)
-    units, widths = layout.table[:, UNITS], layout.table[:, WIDTH]
-    lengths = np.zeros((n_layers + 1, 8), np.int64)
-    lengths[:n_layers, _UNITS] = block_size * units
+    units, width = layout.table[:, UNITS], layout.table[:, WIDTH]
+    widths = np.zeros((n_layers, _N_COLUMNS), np.int64)
+    widths[:, OUTPUTS] = units
+    widths[:, PRODUCTS] = width
     if sparse or not training:
-        lengths[0, _UNITS] = 0
+        widths[0, OUTPUTS] = 0
     dense = range(2 if sparse else 1, n_layers)
-    large = [i for i in dense if not is_small(block_size, units[i - 1], widths[i])]
+    large = [i for i in dense if not is_small(block_size, units[i - 1], width[i])]
     for i in large:
-        lengths[i, _PANELS] = units[i - 1] * padded_width(widths[i], itemsize)
-    layers = zip(architecture.activations, architecture.normalizations)
-    for i, (activation, normalization) in enumerate(layers, start=1):
-        if not ACTIVATIONS[activation].in_place:
-            lengths[i, _PRODUCTS] = block_size * widths[i]
+        widths[i, PANELS] = units[i - 1] * padded_width(width[i], itemsize)
+    for i, normalization in enumerate(architecture.normalizations, start=1):
         if normalization is not None:
-            lengths[i, _NORMALIZED] = block_size * widths[i]
-            lengths[i, _STATISTICS] = 2 * widths[i] + block_size
+            widths[i, NORMALIZED] = width[i]
+            widths[i, STATISTICS] = 2 * width[i] + block_size
     if training:
-        gated = widths[1:-1] != units[1:-1]
-        lengths[1 : n_layers - 1, _SLOPES] = block_size * units[1:-1]
-        lengths[1 : n_layers - 1, _DELTAS] = block_size * widths[1:-1] * gated
+        widths[1:, SLOPES], widths[1:, DELTAS] = units[1:], width[1:]
         for i in range(2, n_layers):
-            columns = padded_width(units[i - 1], itemsize)
-            lengths[i, _PANELS_BACK] = widths[i] * columns
-        scratch = scratch_size(itemsize) if large else 0
-        lengths[-1, :4] = (
-            block_size * units[-1],
-            block_size * units[-1],
-            n_chunks * (layout.n_params - layout.n_weights),
-            team_size * scratch,
-        )
-    return -(-lengths // _ALIGNED) * _ALIGNED
+            widths[i, PANELS_BACK] = width[i] * padded_width(units[i - 1], itemsize)
+        widths[NO_LAYER, [TARGETS, WEIGHT]] = units[-1]
+        widths[NO_LAYER, TAILS] = layout.n_params - layout.n_weights
+        widths[NO_LAYER, SCRATCH] = scratch_size(itemsize) if large else 0
+    return widths
 
 
 @jit(view=True)
-def _rows_of(workspace, start, chunk, width):
-    """The chunk's part of an array of that many columns."""
-    shape = (chunk.rows.size, width)
-    return matrix_view(workspace.memory, start + chunk.at * width, shape)
+def rows_of(workspace, chunk, i, array):
+    """The chunk's part of one of layer i's arrays of rows."""
+    width = workspace.widths[i, array]
+    start = workspace.starts[i, array] + chunk.at * width
+    return matrix_view(workspace.memory, start, (chunk.rows.size, width))
 
 
 @jit(view=True)
-def units(layout, workspace, chunk, i):
-    """A_i as an array of shape (n_rows, units of layer i)."""
-    width = layout.table[i, UNITS]
-    return _rows_of(workspace, workspace.starts[i, _UNITS], chunk, width)
+def part_of(workspace, i, array, k):
+    """The k-th part of one of layer i's arrays of chunks or threads, or all of it."""
+    width = workspace.widths[i, array]
+    start = workspace.starts[i, array] + k * width
+    return vector_view(workspace.memory, start, (width,))
 
 
 @jit(view=True)
-def products(layout, workspace, chunk, i):
-    """Z_i as an array of shape (n_rows, width of layer i)."""
-    width = layout.table[i, WIDTH]
-    return _rows_of(workspace, workspace.starts[i, _PRODUCTS], chunk, width)
-
-
-@jit(view=True)
-def deltas(layout, workspace, chunk, i):
-    """dZ_i as an array of shape (n_rows, width of layer i)."""
-    width = layout.table[i, WIDTH]
-    return _rows_of(workspace, workspace.starts[i, _DELTAS], chunk, width)
-
-
-@jit(view=True)
-def slopes(layout, workspace, chunk, i):
-    """dA_i as an array of shape (n_rows, units of layer i)."""
-    width = layout.table[i, UNITS]
-    return _rows_of(workspace, workspace.starts[i, _SLOPES], chunk, width)
-
-
-@jit(view=True)
-def normalized(layout, workspace, chunk, i):
-    """Z_i without its scale, as an array of shape (n_rows, width of layer i)."""
-    width = layout.table[i, WIDTH]
-    return _rows_of(workspace, workspace.starts[i, _NORMALIZED], chunk, width)
-
-
-@jit(view=True)
-def statistics_of(layout, workspace, chunk, i):
+def statistics_of(workspace, chunk, i):
     """Memory of the normalisation of layer i."""
-    shape = (max(chunk.rows.size, 2 * layout.table[i, WIDTH]),)
-    start = workspace.starts[i, _STATISTICS] + chunk.at
-    return vector_view(workspace.memory, start, shape)
-
-
-@jit(view=True)
-def panels(layout, workspace, i):
-    """The panels of W_i."""
-    start, stop = workspace.starts[i, _PANELS], workspace.starts[i, _PANELS_BACK]
-    return vector_view(workspace.memory, start, (stop - start,))
-
-
-@jit(view=True)
-def panels_back(layout, workspace, i):
-    """The panels of W_i^T, or the matrix itself."""
-    start, stop = workspace.starts[i, _PANELS_BACK], workspace.starts[i + 1, _UNITS]
-    return vector_view(workspace.memory, start, (stop - start,))
-
-
-@jit(view=True)
-def targets(layout, workspace, chunk, n_targets):
-    """Y of the chunk's rows."""
-    start = workspace.starts[layout.table.shape[0], _TARGETS]
-    return _rows_of(workspace, start, chunk, n_targets)
-
-
-@jit(view=True)
-def weight_matrix(layout, workspace, chunk):
-    """Weights of rows, of shape (n_rows, n_outputs)."""
-    n_layers = layout.table.shape[0]
-    width = layout.table[n_layers - 1, UNITS]
-    return _rows_of(workspace, workspace.starts[n_layers, _WEIGHT], chunk, width)
-
-
-@jit(view=True)
-def chunk_tail(layout, workspace, i_chunk):
-    """A chunk's part of the gradient's tail."""
-    length = layout.n_params - layout.n_weights
-    start = workspace.starts[layout.table.shape[0], _TAILS] + i_chunk * length
+    start = workspace.starts[i, STATISTICS] + chunk.at
+    length = workspace.widths[i, STATISTICS] - chunk.at
     return vector_view(workspace.memory, start, (length,))
-
-
-@jit(view=True)
-def scratch_of(layout, workspace, team):
-    """What a thread uses for weight gradients."""
-    first = workspace.starts[layout.table.shape[0], _SCRATCH]
-    length = (workspace.memory.size - first) // team.size
-    return vector_view(workspace.memory, first + team.rank * length, (length,))
