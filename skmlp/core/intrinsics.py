@@ -324,12 +324,12 @@ def addresses(kernels, dtype, arguments):
         They take the same arguments.
     dtype : dtype
         float32 or float64, the working type.
-    arguments : tuple of str
+    arguments : tuple
         "matrix" and "vector" for writable arrays of the working type, "losses" for a
         writable matrix and "hyper" for a writable vector of float64, "table" for a
         writable matrix of int64, "scalar" for a float64, "index" for an integer;
         "values", "indices" and "places" for read-only vectors of the working type, of
-        int32 and of int64.
+        int32 and of int64; or what `reference_type` returns.
 
     Returns
     -------
@@ -351,8 +351,13 @@ def addresses(kernels, dtype, arguments):
         "scalar": types.float64,
         "index": types.intp,
     }
-    signature = tuple(kinds[name] for name in arguments)
+    signature = tuple(kinds.get(kind, kind) for kind in arguments)
     return np.array([_address(kernel, signature) for kernel in kernels], np.int64)
+
+
+def reference_type(record):
+    """What stands in `addresses` for a reference to a named tuple like this one."""
+    return None if DISABLED else _Reference(numba.typeof(record))
 
 
 def gemm_address(dtype):

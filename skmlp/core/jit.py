@@ -24,7 +24,7 @@ ENTRY_KERNELS = []  # all that exist
 _STORE = KernelStore(source_stamp())
 
 
-def jit(function=None, *, entry=False, strict=False, view=False):
+def jit(function=None, *, entry=False, strict=False, once=False, view=False):
     """Compile ``function`` on its first use with given argument types.
 
     Parameters
@@ -36,6 +36,10 @@ def jit(function=None, *, entry=False, strict=False, view=False):
         For functions of single numbers.  Keep the order of floating-point operations
         as written, since rounding may be part of the algorithm, and inline however
         long: a loop with a call in it would not be vectorised.
+    once : bool, default=False
+        For functions that are used in one place and call many others. Put them there
+        before compilation: a function is optimised anew, with all that it calls, for
+        each one around it.
     view : bool, default=False
         For functions that return an array, or call NumPy's that do: these Numba
         compiles only if it may count references.  Nothing else counts any, which
@@ -43,7 +47,7 @@ def jit(function=None, *, entry=False, strict=False, view=False):
         owns the arrays.
     """
     if function is None:
-        options = {"entry": entry, "strict": strict, "view": view}
+        options = {"entry": entry, "strict": strict, "once": once, "view": view}
         return lambda function: jit(function, **options)
     kernel = numba.njit(
         nogil=True,
@@ -52,6 +56,7 @@ def jit(function=None, *, entry=False, strict=False, view=False):
         forceinline=strict,
         no_cpython_wrapper=not entry,
         no_cfunc_wrapper=True,
+        inline="always" if once else "never",
         _nrt=view,
     )(function)
     if entry:

@@ -46,6 +46,12 @@ def widen(losses, part):
         wide[i] = part[i]
 
 
+@jit
+def epsilon_of(Z):
+    """The distance from 1 to the next number; `finfo` takes long to compile."""
+    return Z.dtype.type(2.0**-23 if Z.itemsize == 4 else 2.0**-52)
+
+
 @jit(entry=True)
 def identity_link(Z):
     return
@@ -144,7 +150,7 @@ def sorted_link(Z):
 @jit(entry=True)
 def gaussian_link(Z):
     """The second half of the outputs becomes standard deviations, sqrt(v) of below."""
-    least = np.finfo(Z.dtype).eps * np.finfo(Z.dtype).eps
+    least = epsilon_of(Z) * epsilon_of(Z)
     for i in range(Z.shape[0]):
         for k in range(Z.shape[1] // 2, Z.shape[1]):
             Z[i, k] = np.sqrt(exp(Z[i, k]) + least)
@@ -162,7 +168,7 @@ def gaussian_nll(Z, Y, losses, hyper):
     """
     z, y, loss = flat(Z), flat(Y), flat(losses)
     half, one, beta = Z.dtype.type(0.5), Z.dtype.type(1), Z.dtype.type(hyper[0])
-    least = np.finfo(Z.dtype).eps * np.finfo(Z.dtype).eps
+    least = epsilon_of(Z) * epsilon_of(Z)
     n_rows, k = Y.shape
     for j in range(k):
         for i in range(n_rows):
@@ -247,7 +253,7 @@ def binary_log_loss(Z, Y, losses, hyper):
     """-y log p - (1 - y) log(1 - p) with p = 1 / (1 + exp(-z))."""
     z, y = flat(Z), flat(Y)
     zero, one = Z.dtype.type(0), Z.dtype.type(1)
-    cap = -np.log(np.finfo(Z.dtype).eps)
+    cap = -np.log(epsilon_of(Z))
     for i in range(z.size):
         e = exp(-abs(z[i]))
         minus_log_p, minus_log_q = minus_logs(z[i], e, zero, cap)
@@ -262,7 +268,7 @@ def binary_focal(Z, Y, losses, hyper):
     """-y q^gamma log p - (1 - y) p^gamma log q with q = 1 - p; Lin et al. (2017)."""
     z, y = flat(Z), flat(Y)
     zero, one, gamma = Z.dtype.type(0), Z.dtype.type(1), Z.dtype.type(hyper[0])
-    cap = -np.log(np.finfo(Z.dtype).eps)
+    cap = -np.log(epsilon_of(Z))
     for i in range(z.size):
         e = exp(-abs(z[i]))
         minus_log_p, minus_log_q = minus_logs(z[i], e, zero, cap)
@@ -311,7 +317,7 @@ def softmax_link(Z):
 @jit(entry=True)
 def log_loss(Z, Y, losses, hyper):
     """-sum_k y_k log p_k with p = softmax(z)."""
-    z, y, eps = flat(Z), flat(Y), np.finfo(Z.dtype).eps
+    z, y, eps = flat(Z), flat(Y), epsilon_of(Z)
     softmax_link(Z)
     for i in range(z.size):
         minus_log_p = -log(eps if z[i] < eps else z[i])
@@ -333,7 +339,7 @@ def softmax_back(p, dp):
 @jit(entry=True)
 def focal(Z, Y, losses, hyper):
     """-sum_k y_k (1 - p_k)^gamma log p_k with p = softmax(z); Lin et al. (2017)."""
-    z, y, loss, eps = flat(Z), flat(Y), flat(losses), np.finfo(Z.dtype).eps
+    z, y, loss, eps = flat(Z), flat(Y), flat(losses), epsilon_of(Z)
     one, gamma = Z.dtype.type(1), Z.dtype.type(hyper[0])
     softmax_link(Z)
     for i in range(z.size):

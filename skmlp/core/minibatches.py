@@ -108,7 +108,7 @@ def row_weights(weight, data, rows, n_batch):
             weight[i, k] = data.sample_weight[rows[i]] * share
 
 
-@jit
+@jit(once=True)
 def work_through(network, state, workspace, data, recipe, block, n_batch, team):
     """Forward and backward passes of a block, chunk by chunk."""
     for i in range(team.rank, -(-block.rows.size // recipe.chunk_size), team.size):

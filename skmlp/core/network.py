@@ -10,17 +10,25 @@ With A_0 = X and layers l = 1..L of weights W_l and biases b_l,
 where f_L is the identity, and normalisation N_l and dropout D_l are, unless asked for.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from skmlp.core.activations import activation_addresses
 from skmlp.core.dropout import combine, dropout_addresses
-from skmlp.core.inputs import csr_addresses, gather, is_sparse
-from skmlp.core.intrinsics import call, call_for_index, flat, gemm, matrix_view
+from skmlp.core.inputs import csr_addresses, gather, is_sparse, read_only
+from skmlp.core.intrinsics import (
+    addresses,
+    call,
+    call_for_index,
+    flat,
+    gemm,
+    matrix_view,
+    reference_type,
+)
 from skmlp.core.jit import DISABLED, jit
-from skmlp.core.layout import Layout, bias, running, scale, tail, weights
+from skmlp.core.layout import Layout, bias, make_layout, running, scale, tail, weights
 from skmlp.core.losses import link_address, loss_address, loss_hyper, weigh
 from skmlp.core.normalization import normalization_addresses
 from skmlp.core.products import (
@@ -47,6 +55,8 @@ from skmlp.core.workspace import (
     TARGETS,
     WEIGHT,
     WHOLE,
+    Chunk,
+    Workspace,
     part_of,
     rows_of,
     statistics_of,
@@ -75,6 +85,8 @@ class Network(NamedTuple):
     head_hyper : ndarray, float64
         Parameters of the loss.
     products : Products
+    normalize, normalize_back : int
+        Addresses of the kernels of that name, which only some networks compile.
     """
 
     layout: Layout
@@ -85,6 +97,8 @@ class Network(NamedTuple):
     head: int
     head_hyper: np.ndarray
     products: Products
+    normalize: int = 0
+    normalize_back: int = 0
 
 
 def training_network(architecture, loss, dtype, hyper=None, *, n_rows, sparse):
@@ -132,6 +146,7 @@ def _network(architecture, dtype, head, head_hyper, *, large, sparse, training):
     dropouts = np.array((*architecture.dropouts, 0.0))
     if training and dropouts.any():
         kernels[dropouts > 0, _DROP : _DROP_BACK + 1] = dropout_addresses(dtype)
+    steps = normalization_steps(dtype) if any(architecture.normalizations) else (0, 0)
     return Network(
         layout,
         kernels,
@@ -141,6 +156,7 @@ def _network(architecture, dtype, head, head_hyper, *, large, sparse, training):
         head,
         head_hyper,
         product_kernels(dtype, large=large, transposes=transposes),
+        *steps,
     )
 
 
@@ -160,38 +176,52 @@ def drop_back(network, dA, A, i, chunk):
         call(kernel, (dA, A, rate, combine(chunk.key, i), chunk.first * A.shape[1]))
 
 
-@jit
+@jit(entry=True)
 def normalize(network, params, workspace, Z, i, chunk):
     """Normalise and scale Z_i."""
-    if network.kernels[i, _NORMALIZE] != 0:
-        layout = network.layout
-        arguments = (
-            Z,
-            rows_of(workspace, chunk, i, NORMALIZED),
-            scale(tail(params, layout), layout, i),
-            running(params, layout, i),
-            statistics_of(workspace, chunk, i),
-            rows_of(workspace, chunk, NO_LAYER, WEIGHT),
-            network.norm_momentum,
-            network.norm_epsilon,
-        )
-        call(network.kernels[i, _NORMALIZE], arguments)
+    layout = network.layout
+    arguments = (
+        Z,
+        rows_of(workspace, chunk, i, NORMALIZED),
+        scale(tail(params, layout), layout, i),
+        running(params, layout, i),
+        statistics_of(workspace, chunk, i),
+        rows_of(workspace, chunk, NO_LAYER, WEIGHT),
+        network.norm_momentum,
+        network.norm_epsilon,
+    )
+    call(network.kernels[i, _NORMALIZE], arguments)
 
 
-@jit
+@jit(entry=True)
 def normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk):
     """Back through the normalisation of Z_i."""
-    if network.kernels[i, _NORMALIZE_BACK] != 0:
-        layout = network.layout
-        arguments = (
-            dZ,
-            rows_of(workspace, chunk, i, NORMALIZED),
-            scale(tail(params, layout), layout, i),
-            scale(gradient_tail, layout, i),
-            statistics_of(workspace, chunk, i),
-            rows_of(workspace, chunk, NO_LAYER, WEIGHT),
-        )
-        call(network.kernels[i, _NORMALIZE_BACK], arguments)
+    layout = network.layout
+    arguments = (
+        dZ,
+        rows_of(workspace, chunk, i, NORMALIZED),
+        scale(tail(params, layout), layout, i),
+        scale(gradient_tail, layout, i),
+        statistics_of(workspace, chunk, i),
+        rows_of(workspace, chunk, NO_LAYER, WEIGHT),
+    )
+    call(network.kernels[i, _NORMALIZE_BACK], arguments)
+
+
+@cache
+def normalization_steps(dtype):
+    """Addresses of `normalize` and `normalize_back`."""
+    layout, table, none = make_layout((1, 1)), np.zeros((2, 1), np.int64), np.empty(0)
+    network = Network(layout, table, none, 0.0, 0.0, 0, none, Products(0))
+    workspace = Workspace(none.astype(dtype), table, table, none, none)
+    chunk = Chunk(read_only(np.zeros(1, np.intp)), 0, 0, 0, 1)
+    network, workspace, chunk = map(reference_type, (network, workspace, chunk))
+    forward = network, "vector", workspace, "matrix", "index", chunk
+    backward = network, "vector", "vector", workspace, "matrix", "index", chunk
+    return (
+        addresses((normalize,), dtype, forward)[0],
+        addresses((normalize_back,), dtype, backward)[0],
+    )
 
 
 @jit(view=True)
@@ -251,7 +281,8 @@ def forward(network, params, workspace, A, data, chunk):
     for i in range(1, layout.table.shape[0]):
         Z = rows_of(workspace, chunk, i, PRODUCTS)
         affine_product(network, params, workspace, Z, A, i, data, chunk)
-        normalize(network, params, workspace, Z, i, chunk)
+        if network.kernels[i, _NORMALIZE] != 0:
+            call(network.normalize, (network, params, workspace, Z, i, chunk))
         A = rows_of(workspace, chunk, i, OUTPUTS)
         arguments = (A, Z, bias(tail(params, layout), layout, i))
         call(network.kernels[i, _ACTIVATE], arguments)
@@ -291,7 +322,7 @@ def delta_product(network, params, workspace, dA, dZ, i, chunk):
         gemm(kernels.gemm, dA, dZ, 0, W, 1, 0)
 
 
-@jit
+@jit(once=True)
 def backward(network, params, gradient_tail, workspace, data, chunk):
     """Weighted sum of the chunk's losses, after `forward`.
 
@@ -309,7 +340,9 @@ def backward(network, params, gradient_tail, workspace, data, chunk):
         db[:] = 0
         call(network.kernels[i, _ACTIVATE_BACK], (dZ, db, dA, A, Z))
         drop(network, A, i, chunk)  # again, for the weight gradient
-        normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk)
+        if network.kernels[i, _NORMALIZE_BACK] != 0:
+            arguments = (network, params, gradient_tail, workspace, dZ, i, chunk)
+            call(network.normalize_back, arguments)
         if i > 1:
             dA = rows_of(workspace, chunk, i - 1, SLOPES)
             delta_product(network, params, workspace, dA, dZ, i, chunk)
