@@ -14,7 +14,7 @@ from skmlp.core.dropout import dropout_addresses
 from skmlp.core.inputs import csr_addresses
 from skmlp.core.jit import DISABLED, ENTRY_KERNELS
 from skmlp.core.losses import LINKS, LOSSES, link_address, loss_address
-from skmlp.core.network import normalization_steps
+from skmlp.core.network import dropout_steps, normalization_steps
 from skmlp.core.normalization import NORMALIZATIONS, normalization_addresses
 from skmlp.core.optimizers import OPTIMIZERS, step_address
 from skmlp.core.products import product_kernels
@@ -41,6 +41,7 @@ def warm_up(dtype):
         for training in True, False:
             normalization_addresses(normalization, dtype, training=training)
     normalization_steps(dtype)
+    dropout_steps(dtype)
     dropout_addresses(dtype)
     csr_addresses(dtype)
     product_kernels(dtype, large=True, transposes=True)

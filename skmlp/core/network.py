@@ -85,8 +85,8 @@ class Network(NamedTuple):
     head_hyper : ndarray, float64
         Parameters of the loss.
     products : Products
-    normalize, normalize_back : int
-        Addresses of the kernels of that name, which only some networks compile.
+    normalize, normalize_back, drop, drop_back : int
+        Addresses of the kernels of these names, which only some networks compile.
     """
 
     layout: Layout
@@ -99,6 +99,8 @@ class Network(NamedTuple):
     products: Products
     normalize: int = 0
     normalize_back: int = 0
+    drop: int = 0
+    drop_back: int = 0
 
 
 def training_network(architecture, loss, dtype, hyper=None, *, n_rows, sparse):
@@ -143,10 +145,12 @@ def _network(architecture, dtype, head, head_hyper, *, large, sparse, training):
         if name is not None:
             addresses = normalization_addresses(name, dtype, training=training)
             kernels[i, [_NORMALIZE, _NORMALIZE_BACK]] = addresses
-    dropouts = np.array((*architecture.dropouts, 0.0))
+    dropouts, steps = np.array((*architecture.dropouts, 0.0)), {}
     if training and dropouts.any():
         kernels[dropouts > 0, _DROP : _DROP_BACK + 1] = dropout_addresses(dtype)
-    steps = normalization_steps(dtype) if any(architecture.normalizations) else (0, 0)
+        steps |= dropout_steps(dtype)
+    if any(architecture.normalizations):
+        steps |= normalization_steps(dtype)
     return Network(
         layout,
         kernels,
@@ -156,24 +160,22 @@ def _network(architecture, dtype, head, head_hyper, *, large, sparse, training):
         head,
         head_hyper,
         product_kernels(dtype, large=large, transposes=transposes),
-        *steps,
+        **steps,
     )
 
 
-@jit
+@jit(entry=True)
 def drop(network, A, i, chunk):
     """Dropout of A_i."""
-    if network.kernels[i, _DROP] != 0:
-        kernel, rate = network.kernels[i, _DROP], network.dropouts[i]
-        call(kernel, (A, rate, combine(chunk.key, i), chunk.first * A.shape[1]))
+    kernel, rate = network.kernels[i, _DROP], network.dropouts[i]
+    call(kernel, (A, rate, combine(chunk.key, i), chunk.first * A.shape[1]))
 
 
-@jit
+@jit(entry=True)
 def drop_back(network, dA, A, i, chunk):
     """Back through the dropout of A_i."""
-    if network.kernels[i, _DROP_BACK] != 0:
-        kernel, rate = network.kernels[i, _DROP_BACK], network.dropouts[i]
-        call(kernel, (dA, A, rate, combine(chunk.key, i), chunk.first * A.shape[1]))
+    kernel, rate = network.kernels[i, _DROP_BACK], network.dropouts[i]
+    call(kernel, (dA, A, rate, combine(chunk.key, i), chunk.first * A.shape[1]))
 
 
 @jit(entry=True)
@@ -209,19 +211,35 @@ def normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk):
 
 
 @cache
-def normalization_steps(dtype):
-    """Addresses of `normalize` and `normalize_back`."""
+def references(dtype):
+    """What stands for references to a network, a workspace and a chunk."""
     layout, table, none = make_layout((1, 1)), np.zeros((2, 1), np.int64), np.empty(0)
     network = Network(layout, table, none, 0.0, 0.0, 0, none, Products(0))
     workspace = Workspace(none.astype(dtype), table, table, none, none)
     chunk = Chunk(read_only(np.zeros(1, np.intp)), 0, 0, 0, 1)
-    network, workspace, chunk = map(reference_type, (network, workspace, chunk))
+    return tuple(map(reference_type, (network, workspace, chunk)))
+
+
+def normalization_steps(dtype):
+    """Addresses of `normalize` and `normalize_back`."""
+    network, workspace, chunk = references(dtype)
     forward = network, "vector", workspace, "matrix", "index", chunk
     backward = network, "vector", "vector", workspace, "matrix", "index", chunk
-    return (
-        addresses((normalize,), dtype, forward)[0],
-        addresses((normalize_back,), dtype, backward)[0],
-    )
+    return {
+        "normalize": addresses((normalize,), dtype, forward)[0],
+        "normalize_back": addresses((normalize_back,), dtype, backward)[0],
+    }
+
+
+def dropout_steps(dtype):
+    """Addresses of `drop` and `drop_back`."""
+    network, _, chunk = references(dtype)
+    forward = network, "matrix", "index", chunk
+    backward = network, "matrix", "matrix", "index", chunk
+    return {
+        "drop": addresses((drop,), dtype, forward)[0],
+        "drop_back": addresses((drop_back,), dtype, backward)[0],
+    }
 
 
 @jit(view=True)
@@ -231,7 +249,8 @@ def gather_input(network, workspace, data, chunk):
         return matrix_view(workspace.memory, INPUT, (INPUT, data.X.shape[1]))
     A = rows_of(workspace, chunk, INPUT, OUTPUTS)
     gather(A, data.X, chunk.rows)
-    drop(network, A, INPUT, chunk)
+    if network.kernels[INPUT, _DROP] != 0:
+        call(network.drop, (network, A, INPUT, chunk))
     return A
 
 
@@ -286,7 +305,8 @@ def forward(network, params, workspace, A, data, chunk):
         A = rows_of(workspace, chunk, i, OUTPUTS)
         arguments = (A, Z, bias(tail(params, layout), layout, i))
         call(network.kernels[i, _ACTIVATE], arguments)
-        drop(network, A, i, chunk)
+        if network.kernels[i, _DROP] != 0:
+            call(network.drop, (network, A, i, chunk))
 
 
 @jit
@@ -339,15 +359,17 @@ def backward(network, params, gradient_tail, workspace, data, chunk):
         db = bias(gradient_tail, layout, i)
         db[:] = 0
         call(network.kernels[i, _ACTIVATE_BACK], (dZ, db, dA, A, Z))
-        drop(network, A, i, chunk)  # again, for the weight gradient
+        if network.kernels[i, _DROP] != 0:  # again, for the weight gradient
+            call(network.drop, (network, A, i, chunk))
         if network.kernels[i, _NORMALIZE_BACK] != 0:
             arguments = (network, params, gradient_tail, workspace, dZ, i, chunk)
             call(network.normalize_back, arguments)
         if i > 1:
             dA = rows_of(workspace, chunk, i - 1, SLOPES)
             delta_product(network, params, workspace, dA, dZ, i, chunk)
-            A = rows_of(workspace, chunk, i - 1, OUTPUTS)
-            drop_back(network, dA, A, i - 1, chunk)
+            if network.kernels[i - 1, _DROP_BACK] != 0:
+                A = rows_of(workspace, chunk, i - 1, OUTPUTS)
+                call(network.drop_back, (network, dA, A, i - 1, chunk))
     return loss
 
 
