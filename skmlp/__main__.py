@@ -40,7 +40,7 @@ def warm_up(dtype):
     for normalization in NORMALIZATIONS:
         for training in True, False:
             normalization_addresses(normalization, dtype, training=training)
-    normalization_steps(dtype)
+    normalization_steps(dtype, training=True)
     dropout_steps(dtype)
     dropout_addresses(dtype)
     csr_addresses(dtype)

@@ -139,18 +139,18 @@ def _network(architecture, dtype, head, head_hyper, *, large, sparse, training):
     if sparse:
         kernels[1, [_CSR_PRODUCT, _CSR_GRADIENT]] = csr_addresses(dtype)
     for i, activation in enumerate((*architecture.activations, "identity"), start=1):
-        addresses = activation_addresses(activation, dtype)
-        kernels[i, [_ACTIVATE, _ACTIVATE_BACK]] = addresses
+        pair = activation_addresses(activation, dtype)
+        kernels[i, [_ACTIVATE, _ACTIVATE_BACK]] = pair
     for i, name in enumerate(architecture.normalizations, start=1):
         if name is not None:
-            addresses = normalization_addresses(name, dtype, training=training)
-            kernels[i, [_NORMALIZE, _NORMALIZE_BACK]] = addresses
+            pair = normalization_addresses(name, dtype, training=training)
+            kernels[i, [_NORMALIZE, _NORMALIZE_BACK]] = pair
     dropouts, steps = np.array((*architecture.dropouts, 0.0)), {}
     if training and dropouts.any():
         kernels[dropouts > 0, _DROP : _DROP_BACK + 1] = dropout_addresses(dtype)
         steps |= dropout_steps(dtype)
     if any(architecture.normalizations):
-        steps |= normalization_steps(dtype)
+        steps |= normalization_steps(dtype, training=training)
     return Network(
         layout,
         kernels,
@@ -220,15 +220,15 @@ def references(dtype):
     return tuple(map(reference_type, (network, workspace, chunk)))
 
 
-def normalization_steps(dtype):
-    """Addresses of `normalize` and `normalize_back`."""
+def normalization_steps(dtype, *, training):
+    """Addresses of `normalize` and, for training, of `normalize_back`."""
     network, workspace, chunk = references(dtype)
     forward = network, "vector", workspace, "matrix", "index", chunk
-    backward = network, "vector", "vector", workspace, "matrix", "index", chunk
-    return {
-        "normalize": addresses((normalize,), dtype, forward)[0],
-        "normalize_back": addresses((normalize_back,), dtype, backward)[0],
-    }
+    steps = {"normalize": addresses((normalize,), dtype, forward)[0]}
+    if training:
+        backward = network, "vector", "vector", workspace, "matrix", "index", chunk
+        steps["normalize_back"] = addresses((normalize_back,), dtype, backward)[0]
+    return steps
 
 
 def dropout_steps(dtype):
