@@ -13,6 +13,8 @@ from skmlp.core.intrinsics import addresses, flat, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.tiles import copy
 
+_ROWS_AHEAD = 4  # that memory has time for, when rows are gathered
+
 
 class Data(NamedTuple):
     """Rows to train on or to predict; all arrays read-only.
@@ -73,9 +75,10 @@ def gather(A, X, rows):
         for i in range(rows.size):
             a[i] = x[rows[i]]
         return
-    n = X.shape[1]
+    n, last = X.shape[1], rows.size - 1
     for i in range(rows.size):
-        copy(A, i * n, n, X, rows[i] * n, n, 1, n)
+        ahead = rows[min(i + _ROWS_AHEAD, last)] - rows[i]
+        copy(A, i * n, n, X, rows[i] * n, n, 1, n, ahead * n)
 
 
 @jit(entry=True)

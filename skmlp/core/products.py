@@ -32,6 +32,7 @@ SMALL_PRODUCT = 1_000_000
 FEW_ROWS = 8  # with fewer, packing weights takes longer than it saves
 _FEW_FOR_TRANSPOSE = 32  # and transposing them for BLAS
 _DEPTH = 512
+_ROWS_AHEAD = 16  # that memory has time for, when rows are copied
 _DEPTH_OF_GRADIENT, _ROWS_OF_GRADIENT = 256, 44 * TILE_ROWS
 
 
@@ -93,24 +94,29 @@ def small(n_rows, W):
 
 @jit(entry=True)
 def multiply_panel(
-    C, c_at, A, a_at, a_row, tile_step, a_step, panels, at, depth, m, n, adds
+    C, c_at, A, a_at, a_row, tile_step, a_step, panels, at, depth, m, n, following, adds
 ):
     """m rows of n columns of C <- A B, or C += A B, for a panel of B.
 
     A has its rows ``a_row`` apart, its tiles ``tile_step`` and its columns ``a_step``.
+    The tiles share the fetching of ``following`` numbers behind the panel.
     """
-    c_row = C.shape[1]
+    c_row, b_next = C.shape[1], depth * padded(n, C.itemsize)
+    b_pace = -(-following // (depth * -(-m // TILE_ROWS)))
     for i in range(0, m, TILE_ROWS):
-        c, a = (C, c_at + i * c_row, c_row), (A, a_at, a_row, a_step)
-        tile(*c, *a, panels, at, depth, min(TILE_ROWS, m - i), n, adds)
+        rows, a_next = min(TILE_ROWS, m - i), tile_step if i + TILE_ROWS < m else 0
+        c, a = (C, c_at + i * c_row, c_row), (A, a_at, a_row, a_step, a_next)
+        tile(*c, *a, panels, at, b_next, b_pace, depth, rows, n, adds)
         a_at += tile_step
+        b_next += depth * b_pace
 
 
 @jit
 def pack_panel(panel, at, B, row, column, depth, n):
     """panel[at:] <- ``depth`` rows of n columns of B, from a place on."""
     start = row * B.shape[1] + column
-    copy(panel, at, padded(n, B.itemsize), B, start, B.shape[1], depth, n)
+    ahead = _ROWS_AHEAD * B.shape[1]
+    copy(panel, at, padded(n, B.itemsize), B, start, B.shape[1], depth, n, ahead)
 
 
 @jit
@@ -229,6 +235,7 @@ def large_product(C, A, W, back, n_rows, panels, multiply):
         depth = min(_DEPTH, n_below - row)
         for column in range(0, n, wide):
             width = min(wide, n - column)
+            size = depth * padded(width, C.itemsize)
             arguments = (
                 C,
                 column,
@@ -242,37 +249,43 @@ def large_product(C, A, W, back, n_rows, panels, multiply):
                 depth,
                 m,
                 width,
+                min(size, panels.size - at - size),
                 row,
             )
             call(multiply, arguments)
-            at += depth * padded(width, C.itemsize)
+            at += size
 
 
 @jit
 def gradient_rows(dW, A, dZ, scratch, multiply, adds, first, m):
-    """m rows of dW <- A^T dZ, or dW += A^T dZ."""
+    """m rows of dW <- A^T dZ, or dW += A^T dZ.
+
+    A's tiles lie right behind the panel: what the processor fetches at its end should
+    be memory that is in use.
+    """
     n, wide = dW.shape[1], panel_width(dW.itemsize)
-    start, step = np.int64(0), np.int64(1)
-    room = _ROWS_OF_GRADIENT * _DEPTH_OF_GRADIENT
+    start, step, none = np.int64(0), np.int64(1), np.int64(0)
     for row in range(0, dZ.shape[0], _DEPTH_OF_GRADIENT):
         depth = min(_DEPTH_OF_GRADIENT, dZ.shape[0] - row)
-        pack_columns(scratch, start, A, row, first, depth, m)
+        tiles = depth * padded(min(wide, n), dW.itemsize)
+        pack_columns(scratch, tiles, A, row, first, depth, m)
         for column in range(0, n, wide):
             width = min(wide, n - column)
-            pack_panel(scratch, room, dZ, row, column, depth, width)
+            pack_panel(scratch, start, dZ, row, column, depth, width)
             arguments = (
                 dW,
                 first * n + column,
                 scratch,
-                start,
+                tiles,
                 step,
                 TILE_ROWS * depth,
                 TILE_ROWS,
                 scratch,
-                room,
+                start,
                 depth,
                 m,
                 width,
+                none,
                 adds + row,
             )
             call(multiply, arguments)
@@ -311,7 +324,7 @@ def product_kernels(dtype, *, large, transposes):
 
 def _large_products(dtype):
     index, turn = ("index",) * 4, ("index", "index")
-    tiles = "matrix", "index", "vector", *index, "vector", *index, "index"
+    tiles = "matrix", "index", "vector", *index, "vector", *index, "index", "index"
     product = "matrix", "matrix", "matrix", *turn, "vector", "index"
     gradient = "matrix", "matrix", "matrix", "vector", "index", "index", *turn
     return {

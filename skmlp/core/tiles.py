@@ -1,12 +1,16 @@
 """Blocks of numbers that stay in vector registers: the innermost step of a product.
 
-``tile(C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add)``
+``tile(C, c_at, c_row, A, a_at, a_row, a_step, a_next, B, b_at, b_next, b_pace, n_steps,
+m, n, add)``
     C <- A B, or C + A B, for at most `TILE_ROWS` x `TILE_VECTORS` vectors of C. It
     begins at ``c_at`` of the array and has m rows, ``c_row`` apart, and n columns.
     Element (i, k) of A lies at ``a_at + i a_row + k a_step``. B, at ``b_at``, has
-    ``n_steps`` rows of n numbers, rounded up to whole vectors.
-``copy(P, p_at, p_row, B, b_at, b_row, n_rows, n)``
+    ``n_steps`` rows of n numbers, rounded up to whole vectors. Meanwhile the processor
+    fetches the next tile of A, ``a_next`` further on, and ``b_pace`` numbers per step
+    of what lies ``b_next`` behind the beginning of B.
+``copy(P, p_at, p_row, B, b_at, b_row, n_rows, n, ahead)``
     Rows of n numbers, rounded up to ``p_row`` by zeros if that is less than a vector.
+    Meanwhile the processor fetches what lies ``ahead`` of each.
 ``copy_columns(P, p_at, B, b_at, b_row, n_rows, n)``
     Tiles of `TILE_ROWS` of n columns, one behind the other, each row by row.
 ``transpose(P, p_at, p_row, B, b_at, b_row)``
@@ -52,6 +56,8 @@ def _vectors(features):
 
 TILE_ROWS = 6
 _ROWS_TOGETHER = 16
+_ROWS_AHEAD = 8  # of B, that memory has time for
+_LINE_BYTES = 64  # of the cache
 VECTOR_BYTES, TILE_VECTORS = _vectors(_features())
 
 
@@ -116,6 +122,22 @@ class _Vectors:
         high = [i + distance if not i & distance else n + i for i in range(n)]
         return self._shuffle(a, b, low), self._shuffle(a, b, high)
 
+    def fetch(self, start, offset, *, level=1, writes=0):
+        """Ask for a line of memory, to be in this level of the cache."""
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
+        function = cgutils.get_or_insert_function(
+            self.builder.module, kind, "llvm.prefetch.p0"
+        )
+        place = self.builder.bitcast(self.builder.gep(start, [offset]), pointer)
+        arguments = place, _INT32(writes), _INT32(4 - level), _INT32(1)
+        self.builder.call(function, arguments)
+
+    def fetch_row(self, n_vectors, start, offset, *, writes=0):
+        """Ask for all lines of a row of vectors."""
+        for at in range(0, n_vectors * self.lanes, _LINE_BYTES // self.align):
+            self.fetch(start, _INT64(offset + at), writes=writes)
+
     def multiply_add(self):
         """The function a b + c, fused where the processor can."""
         name = f"llvm.fmuladd.v{self.lanes}f{8 * self.align}"
@@ -138,19 +160,39 @@ def _tile(n_vectors):
 
     @intrinsic
     def tile(
-        context, C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add
+        context,
+        C,
+        c_at,
+        c_row,
+        A,
+        a_at,
+        a_row,
+        a_step,
+        a_next,
+        B,
+        b_at,
+        b_next,
+        b_pace,
+        n_steps,
+        m,
+        n,
+        add,
     ):
         def generate(context, builder, signature, args):
             kinds = signature.args
             vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
             c = _begin(context, builder, kinds[0], args[0], args[1])
             a = _begin(context, builder, kinds[3], args[3], args[4])
-            b = _begin(context, builder, kinds[7], args[7], args[8])
+            b = _begin(context, builder, kinds[8], args[8], args[9])
             c_row, a_row, a_step, n_steps, m, n, add = (
-                args[i] for i in (2, 5, 6, 9, 10, 11, 12)
+                args[i] for i in (2, 5, 6, 12, 13, 14, 15)
             )
             factors = a, a_row, a_step, b
-            sums = _sums(builder, vectors, n_vectors, *factors, n_steps, m)
+            following = builder.gep(a, [args[7]]), builder.gep(b, [args[10]]), args[11]
+            for i in range(TILE_ROWS):
+                row = builder.mul(c_row, _INT64(i))
+                vectors.fetch_row(n_vectors, builder.gep(c, [row]), 0, writes=1)
+            sums = _sums(builder, vectors, n_vectors, *factors, following, n_steps, m)
             whole = builder.and_(
                 builder.icmp_signed("==", m, _INT64(TILE_ROWS)),
                 builder.icmp_signed("==", n, _INT64(n_vectors * vectors.lanes)),
@@ -164,17 +206,18 @@ def _tile(n_vectors):
             return context.get_dummy_value()
 
         index = types.intp
-        places = C, index, index, A, index, index, index, B, *(index,) * 5
+        places = C, index, index, A, *(index,) * 4, B, *(index,) * 7
         return types.none(*places), generate
 
     return tile
 
 
-def _sums(builder, vectors, n_vectors, a, a_row, a_step, b, n_steps, m):
+def _sums(builder, vectors, n_vectors, a, a_row, a_step, b, following, n_steps, m):
     """Rows of vectors: the sums over k of a[i, k] times row k of B.
 
     Rows beyond m repeat the last one, so that nothing is read that is not there.
     """
+    a_next, b_next, b_pace = following
     multiply_add = vectors.multiply_add()
     last = builder.sub(m, _INT64(1))
     offsets = []
@@ -186,21 +229,29 @@ def _sums(builder, vectors, n_vectors, a, a_row, a_step, b, n_steps, m):
     after = builder.append_basic_block("summed")
     builder.branch(body)
     builder.position_at_end(body)
-    k, a_k, b_k = (builder.phi(start.type) for start in (_INT64(0), a, b))
+    starts = _INT64(0), a, b, a_next, b_next
+    k, a_k, b_k, a_later, b_later = (builder.phi(start.type) for start in starts)
     sums = [
         [builder.phi(vectors.type) for _ in range(n_vectors)] for _ in range(TILE_ROWS)
     ]
     row = [vectors.load(b_k, _INT64(v * vectors.lanes)) for v in range(n_vectors)]
+    a_here = _opaque(builder, a_k)
+    size = n_vectors * vectors.lanes
+    vectors.fetch_row(n_vectors, b_k, _ROWS_AHEAD * size)
+    vectors.fetch(a_later, _INT64(0))
+    vectors.fetch(b_later, _INT64(0), level=2)
     added = []
     for offset, parts in zip(offsets, sums):
-        factor = vectors.broadcast(builder.load(builder.gep(a_k, [offset])))
+        factor = vectors.broadcast(builder.load(builder.gep(a_here, [offset])))
         added.append(
             [builder.call(multiply_add, [factor, x, s]) for x, s in zip(row, parts)]
         )
     steps = (
         (k, _INT64(0), builder.add(k, _INT64(1))),
-        (a_k, a, builder.gep(a_k, [a_step])),
-        (b_k, b, builder.gep(b_k, [_INT64(n_vectors * vectors.lanes)])),
+        (a_k, a, builder.gep(a_here, [a_step])),
+        (b_k, b, builder.gep(b_k, [_INT64(size)])),
+        (a_later, a_next, builder.gep(a_later, [_INT64(TILE_ROWS)])),
+        (b_later, b_next, builder.gep(b_later, [b_pace])),
         *(
             (s, ir.Constant(vectors.type, None), x)
             for parts, new in zip(sums, added)
@@ -213,6 +264,15 @@ def _sums(builder, vectors, n_vectors, a, a_row, a_step, b, n_steps, m):
     builder.cbranch(builder.icmp_signed("<", steps[0][2], n_steps), body, after)
     builder.position_at_end(after)
     return added
+
+
+def _opaque(builder, pointer):
+    """The same pointer, but LLVM cannot know.
+
+    It would keep one for each row otherwise, and spend as many steps on moving them.
+    """
+    kind = ir.FunctionType(pointer.type, [pointer.type])
+    return builder.call(ir.InlineAsm(kind, "", "=r,0"), [pointer])
 
 
 def _store_whole(builder, vectors, sums, c, c_row, adds):
@@ -249,7 +309,7 @@ def _store_part(builder, vectors, sums, c, c_row, m, n, adds):
 
 
 @intrinsic
-def _copy(context, P, p_at, p_row, B, b_at, b_row, n_rows, n):
+def _copy(context, P, p_at, p_row, B, b_at, b_row, n_rows, n, ahead):
     """Copy rows, and fill the last vector of each with zeros."""
 
     def generate(context, builder, signature, args):
@@ -257,7 +317,7 @@ def _copy(context, P, p_at, p_row, B, b_at, b_row, n_rows, n):
         vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
         p = _begin(context, builder, kinds[0], args[0], args[1])
         b = _begin(context, builder, kinds[3], args[3], args[4])
-        p_row, b_row, n_rows, n = args[2], *args[5:]
+        p_row, b_row, n_rows, n, ahead = args[2], *args[5:]
         lanes = _INT64(vectors.lanes)
         n_whole = builder.sdiv(n, lanes)
         start = builder.mul(n_whole, lanes)
@@ -269,14 +329,16 @@ def _copy(context, P, p_at, p_row, B, b_at, b_row, n_rows, n):
             there = builder.gep(p, [builder.mul(rows.index, p_row)])
             with cgutils.for_range(builder, n_whole) as columns:
                 place = builder.mul(columns.index, lanes)
+                vectors.fetch(here, builder.add(place, ahead))
                 vectors.store(vectors.load(here, place), there, place)
             with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
+                vectors.fetch(here, builder.add(start, ahead))
                 part = vectors.load_part(here, start, mask)
                 vectors.store_part(part, there, start, room)
         return context.get_dummy_value()
 
     index = types.intp
-    return types.none(P, index, index, B, index, index, index, index), generate
+    return types.none(P, index, index, B, *(index,) * 5), generate
 
 
 @intrinsic
@@ -353,14 +415,31 @@ def _rows(array, at, shape, row, step=1):
 
 if DISABLED:
 
-    def tile(C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add):
+    def tile(
+        C,
+        c_at,
+        c_row,
+        A,
+        a_at,
+        a_row,
+        a_step,
+        a_next,
+        B,
+        b_at,
+        b_next,
+        b_pace,
+        n_steps,
+        m,
+        n,
+        add,
+    ):
         out = _rows(C, c_at, (m, n), c_row)
         a = _rows(A, a_at, (m, n_steps), a_row, a_step)
         lanes = VECTOR_BYTES // B.itemsize
         result = a @ _rows(B, b_at, (n_steps, n), -(-n // lanes) * lanes)
         out[:] = out + result if add else result
 
-    def copy(P, p_at, p_row, B, b_at, b_row, n_rows, n):
+    def copy(P, p_at, p_row, B, b_at, b_row, n_rows, n, ahead):
         lanes = VECTOR_BYTES // P.itemsize
         width = min(p_row, -(-n // lanes) * lanes)
         out = _rows(P, p_at, (n_rows, width), p_row)
@@ -382,14 +461,32 @@ else:
     _tile_1, _tile_2, _tile_3, _tile_4 = (_tile(n) for n in (1, 2, 3, 4))
 
     @jit
-    def tile(C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add):
-        c, a = (C, c_at, c_row), (A, a_at, a_row, a_step)
-        b, lanes = (B, b_at), VECTOR_BYTES // C.itemsize
+    def tile(
+        C,
+        c_at,
+        c_row,
+        A,
+        a_at,
+        a_row,
+        a_step,
+        a_next,
+        B,
+        b_at,
+        b_next,
+        b_pace,
+        n_steps,
+        m,
+        n,
+        add,
+    ):
+        c, a = (C, c_at, c_row), (A, a_at, a_row, a_step, a_next)
+        b, size = (B, b_at, b_next, b_pace), (n_steps, m, n, add)
+        lanes = VECTOR_BYTES // C.itemsize
         if n <= lanes:
-            _tile_1(*c, *a, *b, n_steps, m, n, add)
+            _tile_1(*c, *a, *b, *size)
         elif n <= 2 * lanes:
-            _tile_2(*c, *a, *b, n_steps, m, n, add)
+            _tile_2(*c, *a, *b, *size)
         elif n <= 3 * lanes:
-            _tile_3(*c, *a, *b, n_steps, m, n, add)
+            _tile_3(*c, *a, *b, *size)
         else:
-            _tile_4(*c, *a, *b, n_steps, m, n, add)
+            _tile_4(*c, *a, *b, *size)

@@ -19,6 +19,7 @@ from skmlp.core.products import (
 from skmlp.core.tiles import TILE_ROWS, TILE_VECTORS, VECTOR_BYTES
 
 SENTINEL = 7.0
+NOWHERE = 10**12  # numbers away: fetching ahead may ask for what is no memory at all
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-13}
 DEPTH, DEPTH_OF_GRADIENT = products._DEPTH, products._DEPTH_OF_GRADIENT
 ROWS_OF_GRADIENT = products._ROWS_OF_GRADIENT
@@ -30,14 +31,16 @@ each_direction = pytest.mark.parametrize("back", [0, 1])
 
 # Kernels for intrinsics, which Python cannot call.
 @as_kernel
-def call_tile(C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add):
-    c, a = (C, c_at, c_row), (A, a_at, a_row, a_step)
-    tiles.tile(*c, *a, B, b_at, n_steps, m, n, add)
+def call_tile(
+    C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add, following
+):
+    c, a = (C, c_at, c_row), (A, a_at, a_row, a_step, following)
+    tiles.tile(*c, *a, B, b_at, following, 3, n_steps, m, n, add)
 
 
 @as_kernel
-def call_copy(P, p_at, p_row, B, b_at, b_row, n_rows, n):
-    tiles.copy(P, p_at, p_row, B, b_at, b_row, n_rows, n)
+def call_copy(P, p_at, p_row, B, b_at, b_row, n_rows, n, ahead):
+    tiles.copy(P, p_at, p_row, B, b_at, b_row, n_rows, n, ahead)
 
 
 @as_kernel
@@ -117,7 +120,8 @@ def test_tile(dtype, adds, depth):
                 at, c_row = n + 5, C.shape[1]  # row 1, column 2
                 where = C.reshape(-1), at, c_row
                 factors = a.reshape(-1), 0, a_row, a_step, b.reshape(-1), 0
-                call_tile(*where, *factors, depth, m, n, adds)
+                following = -NOWHERE if by_columns else NOWHERE
+                call_tile(*where, *factors, depth, m, n, adds, following)
                 expected = before.astype(np.float64)
                 expected[1:, 2 : n + 2] *= adds
                 expected[1:, 2 : n + 2] += matmul(A, B[:, :n])
@@ -134,7 +138,7 @@ def test_tile_hides_no_nan(dtype):
     A, B = np.ones((TILE_ROWS, 3), dtype), np.ones((3, n), dtype)
     A[2, 1] = B[2, n - 1] = np.nan
     C = np.full((TILE_ROWS, n), np.nan, dtype)
-    call_tile(C, 0, n, A, 0, 3, 1, B, 0, 3, TILE_ROWS, n, 0)
+    call_tile(C, 0, n, A, 0, 3, 1, B, 0, 3, TILE_ROWS, n, 0, 0)
     np.testing.assert_array_equal(np.isnan(C), np.isnan(A @ B))
 
 
@@ -148,7 +152,8 @@ def test_copy(dtype, room):
             B, _ = inside(draw((n_rows, n + 2), dtype), np.nan)
             before = np.full((n_rows, n + room), SENTINEL, dtype)
             P, whole = inside(before)
-            call_copy(P.reshape(-1), 0, n + room, B.reshape(-1), 1, n + 2, n_rows, n)
+            there, here = (P.reshape(-1), 0, n + room), (B.reshape(-1), 1, n + 2)
+            call_copy(*there, *here, n_rows, n, NOWHERE if n % 2 else -NOWHERE)
             expected = before.copy()
             expected[:, : min(n + room, -(-n // lanes) * lanes)] = 0
             expected[:, :n] = B[:, 1 : n + 1]
@@ -397,9 +402,10 @@ def test_multiply_panel_takes_any_tiles():
     call_copy_columns(tiled, 0, np.ascontiguousarray(A.T).reshape(-1), 0, m, depth, m)
     by_rows, by_columns = np.full((2, m, n), np.nan)
     steps = depth, TILE_ROWS * depth, 1
-    multiply_panel(by_rows, 0, A.reshape(-1), 0, *steps, panel, 0, depth, m, n, 0)
+    factor = panel, 0, depth, m, n, 0, 0
+    multiply_panel(by_rows, 0, A.reshape(-1), 0, *steps, *factor)
     steps = 1, TILE_ROWS * depth, TILE_ROWS
-    multiply_panel(by_columns, 0, tiled, 0, *steps, panel, 0, depth, m, n, 0)
+    multiply_panel(by_columns, 0, tiled, 0, *steps, *factor)
     np.testing.assert_allclose(by_rows, A @ B, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(by_columns, A @ B, rtol=1e-12, atol=1e-13)
 
