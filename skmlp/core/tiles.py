@@ -6,7 +6,7 @@ m, n, add)``
     begins at ``c_at`` of the array and has m rows, ``c_row`` apart, and n columns.
     Element (i, k) of A lies at ``a_at + i a_row + k a_step``. B, at ``b_at``, has
     ``n_steps`` rows of n numbers, rounded up to whole vectors. Meanwhile the processor
-    fetches the next tile of A, ``a_next`` further on, and ``b_pace`` numbers per step
+    may fetch the next tile of A, ``a_next`` further on, and ``b_pace`` numbers per step
     of what lies ``b_next`` behind the beginning of B.
 ``copy(P, p_at, p_row, B, b_at, b_row, n_rows, n, ahead)``
     Rows of n numbers, rounded up to ``p_row`` by zeros if that is less than a vector.
@@ -56,9 +56,10 @@ def _vectors(features):
 
 TILE_ROWS = 6
 _ROWS_TOGETHER = 16
-_ROWS_AHEAD = 8  # of B, that memory has time for
 _LINE_BYTES = 64  # of the cache
 VECTOR_BYTES, TILE_VECTORS = _vectors(_features())
+_FETCHES = VECTOR_BYTES == 64  # a step of 24 products leaves time for it, one of 12 not
+_ROWS_AHEAD = 8  # of B, that memory has time for
 
 
 class _Vectors:
@@ -237,9 +238,10 @@ def _sums(builder, vectors, n_vectors, a, a_row, a_step, b, following, n_steps, 
     row = [vectors.load(b_k, _INT64(v * vectors.lanes)) for v in range(n_vectors)]
     a_here = _opaque(builder, a_k)
     size = n_vectors * vectors.lanes
-    vectors.fetch_row(n_vectors, b_k, _ROWS_AHEAD * size)
-    vectors.fetch(a_later, _INT64(0))
-    vectors.fetch(b_later, _INT64(0), level=2)
+    if _FETCHES:
+        vectors.fetch_row(n_vectors, b_k, _ROWS_AHEAD * size)
+        vectors.fetch(a_later, _INT64(0))
+        vectors.fetch(b_later, _INT64(0), level=2)
     added = []
     for offset, parts in zip(offsets, sums):
         factor = vectors.broadcast(builder.load(builder.gep(a_here, [offset])))
