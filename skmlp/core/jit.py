@@ -22,6 +22,7 @@ STRICT_MATH = {"contract"}
 FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "afn"}  # NaN and inf stay visible
 ENTRY_KERNELS = []  # all that exist
 _STORE = KernelStore(source_stamp())
+_ENTRY_POINTS = {}
 
 
 def jit(function=None, *, entry=False, strict=False, once=False, view=False):
@@ -64,6 +65,22 @@ def jit(function=None, *, entry=False, strict=False, once=False, view=False):
     if entry and not DISABLED and enabled():
         kernel._cache = _CheckedCache(function.__name__)
     return kernel
+
+
+def entry_point(kernel, key, arguments):
+    """What calls of an entry kernel run in the end, for arguments of these types.
+
+    Each time it is called, a kernel itself first looks at the type of every field of
+    every argument, which takes a tenth of the time of a small network. ``key`` stands
+    for the types: with the same one they must be the same. (Arrays of another dtype
+    raise a TypeError.) A plain function, as when the JIT is off, is returned as it is.
+    """
+    if not hasattr(kernel, "compile"):
+        return kernel
+    place = kernel, key
+    if place not in _ENTRY_POINTS:
+        _ENTRY_POINTS[place] = kernel.compile(tuple(map(numba.typeof, arguments)))
+    return _ENTRY_POINTS[place]
 
 
 class _CheckedCache(NullCache):

@@ -106,7 +106,7 @@ def multiply_panel(
     for i in range(0, m, TILE_ROWS):
         rows, a_next = min(TILE_ROWS, m - i), tile_step if i + TILE_ROWS < m else 0
         c, a = (C, c_at + i * c_row, c_row), (A, a_at, a_row, a_step, a_next)
-        tile(*c, *a, panels, at, b_next, b_pace, depth, rows, n, adds)
+        tile(c, a, (panels, at, b_next, b_pace), depth, rows, n, adds)
         a_at += tile_step
         b_next += depth * b_pace
 

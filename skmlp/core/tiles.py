@@ -1,7 +1,7 @@
 """Blocks of numbers that stay in vector registers: the innermost step of a product.
 
-``tile(C, c_at, c_row, A, a_at, a_row, a_step, a_next, B, b_at, b_next, b_pace, n_steps,
-m, n, add)``
+``tile((C, c_at, c_row), (A, a_at, a_row, a_step, a_next), (B, b_at, b_next, b_pace),
+n_steps, m, n, add)``
     C <- A B, or C + A B, for at most `TILE_ROWS` x `TILE_VECTORS` vectors of C. It
     begins at ``c_at`` of the array and has m rows, ``c_row`` apart, and n columns.
     Element (i, k) of A lies at ``a_at + i a_row + k a_step``. B, at ``b_at``, has
@@ -160,36 +160,19 @@ def _tile(n_vectors):
     """An intrinsic for tiles of ``n_vectors`` vectors per row."""
 
     @intrinsic
-    def tile(
-        context,
-        C,
-        c_at,
-        c_row,
-        A,
-        a_at,
-        a_row,
-        a_step,
-        a_next,
-        B,
-        b_at,
-        b_next,
-        b_pace,
-        n_steps,
-        m,
-        n,
-        add,
-    ):
+    def tile(context, c, a, b, n_steps, m, n, add):
         def generate(context, builder, signature, args):
-            kinds = signature.args
+            kinds = [place.types[0] for place in signature.args[:3]]
             vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
-            c = _begin(context, builder, kinds[0], args[0], args[1])
-            a = _begin(context, builder, kinds[3], args[3], args[4])
-            b = _begin(context, builder, kinds[8], args[8], args[9])
-            c_row, a_row, a_step, n_steps, m, n, add = (
-                args[i] for i in (2, 5, 6, 12, 13, 14, 15)
+            c, a, b = (cgutils.unpack_tuple(builder, place) for place in args[:3])
+            n_steps, m, n, add = args[3:]
+            c_row, (a_row, a_step, a_next), (b_next, b_pace) = c[2], a[2:], b[2:]
+            c, a, b = (
+                _begin(context, builder, kind, array, at)
+                for kind, (array, at, *_) in zip(kinds, (c, a, b))
             )
             factors = a, a_row, a_step, b
-            following = builder.gep(a, [args[7]]), builder.gep(b, [args[10]]), args[11]
+            following = builder.gep(a, [a_next]), builder.gep(b, [b_next]), b_pace
             for i in range(TILE_ROWS):
                 row = builder.mul(c_row, _INT64(i))
                 vectors.fetch_row(n_vectors, builder.gep(c, [row]), 0, writes=1)
@@ -206,9 +189,7 @@ def _tile(n_vectors):
                     _store_part(builder, vectors, sums, c, c_row, m, n, adds)
             return context.get_dummy_value()
 
-        index = types.intp
-        places = C, index, index, A, *(index,) * 4, B, *(index,) * 7
-        return types.none(*places), generate
+        return types.none(c, a, b, *(types.intp,) * 4), generate
 
     return tile
 
@@ -417,24 +398,8 @@ def _rows(array, at, shape, row, step=1):
 
 if DISABLED:
 
-    def tile(
-        C,
-        c_at,
-        c_row,
-        A,
-        a_at,
-        a_row,
-        a_step,
-        a_next,
-        B,
-        b_at,
-        b_next,
-        b_pace,
-        n_steps,
-        m,
-        n,
-        add,
-    ):
+    def tile(c, a, b, n_steps, m, n, add):
+        (C, c_at, c_row), (A, a_at, a_row, a_step, _), (B, b_at, _, _) = c, a, b
         out = _rows(C, c_at, (m, n), c_row)
         a = _rows(A, a_at, (m, n_steps), a_row, a_step)
         lanes = VECTOR_BYTES // B.itemsize
@@ -463,32 +428,13 @@ else:
     _tile_1, _tile_2, _tile_3, _tile_4 = (_tile(n) for n in (1, 2, 3, 4))
 
     @jit
-    def tile(
-        C,
-        c_at,
-        c_row,
-        A,
-        a_at,
-        a_row,
-        a_step,
-        a_next,
-        B,
-        b_at,
-        b_next,
-        b_pace,
-        n_steps,
-        m,
-        n,
-        add,
-    ):
-        c, a = (C, c_at, c_row), (A, a_at, a_row, a_step, a_next)
-        b, size = (B, b_at, b_next, b_pace), (n_steps, m, n, add)
-        lanes = VECTOR_BYTES // C.itemsize
+    def tile(c, a, b, n_steps, m, n, add):
+        lanes = VECTOR_BYTES // c[0].itemsize
         if n <= lanes:
-            _tile_1(*c, *a, *b, *size)
+            _tile_1(c, a, b, n_steps, m, n, add)
         elif n <= 2 * lanes:
-            _tile_2(*c, *a, *b, *size)
+            _tile_2(c, a, b, n_steps, m, n, add)
         elif n <= 3 * lanes:
-            _tile_3(*c, *a, *b, *size)
+            _tile_3(c, a, b, n_steps, m, n, add)
         else:
-            _tile_4(*c, *a, *b, *size)
+            _tile_4(c, a, b, n_steps, m, n, add)

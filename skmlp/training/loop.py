@@ -1,15 +1,16 @@
 """The stochastic loop: one epoch after another, in runs short enough to interrupt."""
 
-from functools import partial
 from math import isfinite
 
 import numpy as np
 
 from skmlp.core.inputs import read_only
+from skmlp.core.jit import entry_point
 from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
 from skmlp.core.network import training_network
 from skmlp.core.optimizers import step_address
 from skmlp.core.regularization import make_regularization
+from skmlp.core.team import ALONE
 from skmlp.core.workspace import make_workspace
 from skmlp.training.blocks import (
     flops_per_row,
@@ -99,6 +100,7 @@ class Epochs:
         )
         self.average = np.empty(0, dtype) if average is None else average
         self.seed = seed
+        self._kernel = None
 
     def n_steps(self, rows):
         """Optimizer steps of an epoch over ``rows``."""
@@ -122,15 +124,18 @@ class Epochs:
             self.seed,
             n_steps_before,
         )
+        fixed = self.network, state, self.workspace, self.data, recipe
         first, n_total = 0, n_blocks(rows.size, self.batch_size, self.block_size)
-        work = partial(self._run_blocks, state, recipe)
+        kernel = self._kernel or run_blocks
+
+        def work(team, first, last):
+            kernel(*fixed, team, first, last)
+
         while first < n_total and isfinite(state.loss[0]):
             first = self.threads.run(work, first, n_total)
+        # Later epochs have arguments of the same types.
+        self._kernel = entry_point(run_blocks, self.params.dtype, (*fixed, ALONE, 0, 0))
         return float(state.loss[0]) / rows.size
-
-    def _run_blocks(self, state, recipe, team, first, last):
-        fixed = self.network, state, self.workspace, self.data, recipe
-        run_blocks(*fixed, team, first, last)
 
     def loss_and_gradient(self, rows):
         """Mean loss, penalty included, and its gradient, as one full batch."""

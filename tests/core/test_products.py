@@ -35,7 +35,7 @@ def call_tile(
     C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add, following
 ):
     c, a = (C, c_at, c_row), (A, a_at, a_row, a_step, following)
-    tiles.tile(*c, *a, B, b_at, following, 3, n_steps, m, n, add)
+    tiles.tile(c, a, (B, b_at, following, 3), n_steps, m, n, add)
 
 
 @as_kernel

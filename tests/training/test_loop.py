@@ -3,7 +3,7 @@ import sys
 import naive
 import numpy as np
 import pytest
-from builders import epochs_of, flat, make_problem, train_naively
+from builders import DTYPES, epochs_of, flat, make_problem, train_naively
 
 from skmlp.core.jit import DISABLED
 from skmlp.training import blocks, loop, pace
@@ -113,6 +113,23 @@ def test_no_python_within_an_epoch(monkeypatch):
         epochs.run(*arguments)
         counts.append(calls_in_python(epochs.run, *arguments))
     assert 0 < counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_later_epochs_take_a_shorter_way_to_the_same_kernel(dtype):
+    """One that looks at no types, but takes no arrays of another dtype either."""
+    lasting, anew = draw(dtype=dtype), draw(dtype=dtype)
+    epochs, results = epochs_of(lasting, 5), []
+    for order in orders_of(lasting):
+        results.append(epochs.loss_and_gradient(order))
+        loss, gradient = epochs_of(anew, 5).loss_and_gradient(order)
+        assert results[-1][0] == loss
+        np.testing.assert_array_equal(results[-1][1], gradient)
+    if not DISABLED:
+        other = np.float64 if dtype == np.float32 else np.float32
+        epochs.gradient = epochs.gradient.astype(other)
+        with pytest.raises(TypeError, match="type"):
+            epochs.loss_and_gradient(np.arange(21))
 
 
 def test_only_the_given_rows_count():
