@@ -103,8 +103,8 @@ def products_only(X, y, work):
 def run_tiles(C, A, panel, zero, one, depth, n):
     """One tile's sums over and over, from factors in the first-level cache."""
     for _ in range(n):
-        a, size = (A, zero, depth, zero, one), (depth, TILE_ROWS, C.shape[1], zero)
-        multiply_panel(C, zero, *a, panel, zero, *size)
+        a, size = (A, zero, depth, zero, one), (depth, TILE_ROWS, C.shape[1])
+        multiply_panel(C, zero, *a, panel, zero, *size, zero, zero)
 
 
 def tiles_only(work):
