@@ -10,7 +10,7 @@ import pytest
 from skmlp.core.jit import DISABLED
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-TRIAL = "--repeats 1 --max-rows 1000 --max-epochs 1".split()
+TRIAL = ["--repeats", "1", "--max-rows", "1000", "--max-epochs", "1"]
 
 
 @pytest.mark.skipif(DISABLED, reason="they measure compiled kernels")
