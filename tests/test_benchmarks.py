@@ -14,7 +14,6 @@ TRIAL = ["--repeats", "1", "--max-rows", "1000", "--max-epochs", "1"]
 
 
 @pytest.mark.skipif(DISABLED, reason="they measure compiled kernels")
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="not part of an installation")
 @pytest.mark.parametrize(
     ("script", "options"),
     [

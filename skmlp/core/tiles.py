@@ -241,9 +241,9 @@ def _sums(builder, vectors, n_vectors, a, a_row, a_step, b, following, n_steps, 
             for s, x in zip(parts, new)
         ),
     )
-    for phi, first, following in steps:
+    for phi, first, later in steps:
         phi.add_incoming(first, before)
-        phi.add_incoming(following, body)
+        phi.add_incoming(later, body)
     builder.cbranch(builder.icmp_signed("<", steps[0][2], n_steps), body, after)
     builder.position_at_end(after)
     return added

@@ -133,8 +133,9 @@ class Epochs:
 
         while first < n_total and isfinite(state.loss[0]):
             first = self.threads.run(work, first, n_total)
-        # Later epochs have arguments of the same types.
-        self._kernel = entry_point(run_blocks, self.params.dtype, (*fixed, ALONE, 0, 0))
+        if self._kernel is None:  # later epochs have arguments of the same types
+            arguments = *fixed, ALONE, 0, 0
+            self._kernel = entry_point(run_blocks, self.params.dtype, arguments)
         return float(state.loss[0]) / rows.size
 
     def loss_and_gradient(self, rows):
