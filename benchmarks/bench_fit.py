@@ -37,8 +37,7 @@ def run_products(network, params, gradient, workspace, rows, block_size, n_epoch
     """All products of some epochs by BLAS, on the threads that it may use.
 
     They are those of training, in the same order and on the same memory, whole blocks
-    of rows at once. skmlp leaves only small products to BLAS, and computes large ones
-    itself, so that it may take less time than this.
+    of rows at once. skmlp computes its products itself, so that it may take less time.
     """
     layout, key = network.layout, np.int64(0)
     last = layout.table.shape[0] - 1
@@ -104,7 +103,7 @@ def run_tiles(C, A, panel, zero, one, depth, n):
     """One tile's sums over and over, from factors in the first-level cache."""
     for _ in range(n):
         a, size = (A, zero, depth, zero, one), (depth, TILE_ROWS, C.shape[1])
-        multiply_panel(C, zero, *a, panel, zero, *size, zero, zero)
+        multiply_panel(C, zero, *a, panel, zero, C.shape[1], *size, zero, zero)
 
 
 def tiles_only(work):

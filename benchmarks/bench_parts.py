@@ -35,6 +35,7 @@ from skmlp.core.layout import bias, tail
 from skmlp.core.minibatches import row_weights
 from skmlp.core.network import (
     affine_product,
+    bias_gradient,
     delta_product,
     gather_input,
     loss_backward,
@@ -119,7 +120,9 @@ def run_activations(
                     call(addresses[i, 0], (A, Z, bias(biases, layout, i)))
                     dA = rows_of(workspace, chunk, i, SLOPES)
                     dZ = rows_of(workspace, chunk, i, DELTAS)
-                    call(addresses[i, 1], (dZ, bias(biases_back, layout, i), dA, A, Z))
+                    if addresses[i, 1] != 0:
+                        call(addresses[i, 1], (dZ, dA, A, Z))
+                    bias_gradient(bias(biases_back, layout, i), dZ)
 
 
 @numba.njit
@@ -182,7 +185,7 @@ def parts(X, y, work):
     sizes = epochs.block_size, epochs.chunk_size
     moments, squares = np.zeros((2, layout.n_params), dtype), workspace.sums
     names = (*architecture.activations, "identity")
-    pairs = [activation_addresses(name, dtype) for name in names]
+    pairs = [activation_addresses(name, dtype, training=True) for name in names]
     addresses = np.array([(0, 0), *pairs], np.int64)
     scratch = np.zeros_like(epochs.gradient), params
     optimizer = step_address("adam", dtype), layout, epochs.gradient, params

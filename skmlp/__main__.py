@@ -30,7 +30,7 @@ def warm_up(dtype):
     """Compile whatever a network of ``dtype`` can need, or load it from the cache."""
     dtype = np.dtype(dtype)
     for activation in ACTIVATIONS:
-        activation_addresses(activation, dtype)
+        activation_addresses(activation, dtype, training=True)
     for loss in LOSSES:
         loss_address(loss, dtype)
     for link in LINKS:
@@ -44,7 +44,7 @@ def warm_up(dtype):
     dropout_steps(dtype)
     dropout_addresses(dtype)
     csr_addresses(dtype)
-    product_kernels(dtype, large=True, transposes=True)
+    product_kernels(dtype)
     for optimizer in "sgd", "schedule_free":
         make_regularization(
             dtype, optimizer, weight_decay=0.1, max_norm=1.0, ema_decay=0.9

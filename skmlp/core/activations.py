@@ -1,8 +1,8 @@
 """Activations of hidden layers: functions, slopes, and the kernels made of them.
 
 ``<name>_forward(A, Z, bias)`` adds the bias to the products Z, of shape (rows, width),
-and fills A, of shape (rows, units), with f(Z).  ``<name>_backward(dZ, db, dA, A, Z)``
-turns dA = d loss / d A into dZ = d loss / d Z, and adds the sum of dZ over rows to db.
+and fills A, of shape (rows, units), with f(Z).  ``<name>_backward(dZ, dA, A, Z)`` turns
+dA = d loss / d A into dZ = d loss / d Z.
 
 A row of the table says where the arrays lie.  ``in_place``: Z is not kept, but becomes
 A, and f' is written in terms of A; the functions use A and dZ alone.  ``gated``: A has
@@ -213,7 +213,7 @@ class Activation(NamedTuple):
     """A row of the table; see above for what its flags mean."""
 
     forward: Callable
-    backward: Callable
+    backward: Callable | None
     in_place: bool = False
     gated: bool = False
 
@@ -237,12 +237,10 @@ def of_output(name, f, slope):
             for j in range(A.shape[1]):
                 A[i, j] = f(A[i, j] + bias[j])
 
-    def backward(dZ, db, dA, A, Z):
-        for i in range(dZ.shape[0]):
-            for j in range(dZ.shape[1]):
-                d = flush(dZ[i, j] * slope(A[i, j]))
-                dZ[i, j] = d
-                db[j] += d
+    def backward(dZ, dA, A, Z):
+        d, a = flat(dZ), flat(A)
+        for i in range(d.size):
+            d[i] = flush(d[i] * slope(a[i]))
 
     return _row(name, forward, backward, in_place=True)
 
@@ -257,12 +255,10 @@ def of_input(name, f, slope):
                 Z[i, j] = z
                 A[i, j] = f(z)
 
-    def backward(dZ, db, dA, A, Z):
-        for i in range(dZ.shape[0]):
-            for j in range(dZ.shape[1]):
-                d = flush(dZ[i, j] * slope(Z[i, j]))
-                dZ[i, j] = d
-                db[j] += d
+    def backward(dZ, dA, A, Z):
+        d, z = flat(dZ), flat(Z)
+        for i in range(d.size):
+            d[i] = flush(d[i] * slope(z[i]))
 
     return _row(name, forward, backward)
 
@@ -281,15 +277,13 @@ def gated(name, g, slope):
             for j in range(units):
                 A[i, j] = Z[i, j] * g(Z[i, units + j])
 
-    def backward(dZ, db, dA, A, Z):
+    def backward(dZ, dA, A, Z):
         units = A.shape[1]
         for i in range(dA.shape[0]):
             for j in range(units):
                 u, v, d = Z[i, j], Z[i, units + j], dA[i, j]
                 dZ[i, j] = flush(d * g(v))
                 dZ[i, units + j] = flush(d * u * slope(v))
-            for j in range(dZ.shape[1]):
-                db[j] += dZ[i, j]
 
     return _row(name, forward, backward, gated=True)
 
@@ -307,18 +301,6 @@ def identity_forward(A, Z, bias):
 
 
 @jit(entry=True)
-def identity_backward(dZ, db, dA, A, Z):
-    if dZ.shape[1] == 1:
-        d = flat(dZ)
-        for i in range(d.size):
-            db[0] += d[i]
-        return
-    for i in range(dZ.shape[0]):
-        for j in range(dZ.shape[1]):
-            db[j] += dZ[i, j]
-
-
-@jit(entry=True)
 def relu_forward(A, Z, bias):
     zero = A.dtype.type(0)
     for i in range(A.shape[0]):
@@ -328,17 +310,14 @@ def relu_forward(A, Z, bias):
 
 
 @jit(entry=True)
-def relu_backward(dZ, db, dA, A, Z):
-    zero = dZ.dtype.type(0)
-    for i in range(dZ.shape[0]):
-        for j in range(dZ.shape[1]):
-            d = zero if A[i, j] == zero else dZ[i, j]
-            dZ[i, j] = d
-            db[j] += d
+def relu_backward(dZ, dA, A, Z):
+    zero, d, a = dZ.dtype.type(0), flat(dZ), flat(A)
+    for i in range(d.size):
+        d[i] = zero if a[i] == zero else d[i]
 
 
 ACTIVATIONS = {
-    "identity": Activation(identity_forward, identity_backward, in_place=True),
+    "identity": Activation(identity_forward, None, in_place=True),
     "logistic": of_output("logistic", logistic, logistic_slope),
     "tanh": of_output("tanh", tanh, tanh_slope),
     "relu": Activation(relu_forward, relu_backward, in_place=True),
@@ -359,11 +338,10 @@ ACTIVATIONS = {
 }
 
 
-def activation_addresses(name, dtype):
-    """Addresses of forward and backward."""
-    row = ACTIVATIONS[name]
-    matrices = "matrix", "matrix"
-    return (
-        addresses((row.forward,), dtype, (*matrices, "vector"))[0],
-        addresses((row.backward,), dtype, ("matrix", "vector", "matrix", *matrices))[0],
-    )
+def activation_addresses(name, dtype, *, training):
+    """Addresses of forward, and of backward for training, if there is one."""
+    row, matrices = ACTIVATIONS[name], ("matrix", "matrix")
+    forward = addresses((row.forward,), dtype, (*matrices, "vector"))[0]
+    if not training or row.backward is None:
+        return forward, 0
+    return forward, addresses((row.backward,), dtype, (*matrices, *matrices))[0]

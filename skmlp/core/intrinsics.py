@@ -14,7 +14,6 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.imputils import impl_ret_borrowed
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
-    get_cython_function_address,
     infer_getattr,
     intrinsic,
     lower_getattr_generic,
@@ -173,59 +172,6 @@ def _caller(return_type):
 
 
 @intrinsic
-def _gemm(typing_context, address, C, A, turns_A, B, turns_B, adds):
-    """C <- A B, or C + A B if ``adds``, by BLAS; A^T for A, or B^T for B, if it turns.
-
-    BLAS takes matrices of rows for their transposes, and so the factors in turn.
-    """
-
-    def generate(context, builder, signature, args):
-        from numba.np.arrayobj import make_array
-
-        address, C, A, turns_A, B, turns_B, adds = args
-        integer, letter = ir.IntType(32), ir.IntType(8)
-        real = context.get_value_type(signature.args[1].dtype)
-
-        def choose(turns, if_so, if_not):
-            so = builder.icmp_signed("!=", turns, ir.Constant(turns.type, 0))
-            return builder.select(so, if_so, if_not)
-
-        def lend(value, kind=None):
-            value = value if kind is None else builder.trunc(value, kind)
-            return cgutils.alloca_once_value(builder, value)
-
-        data, shapes = [], []
-        for kind, value in zip((signature.args[i] for i in (1, 2, 4)), (C, A, B)):
-            array = make_array(kind)(context, builder, value)
-            data.append(array.data)
-            shapes.append(cgutils.unpack_tuple(builder, array.shape))
-        (m, n), rows_and_columns, _ = shapes
-        k = choose(turns_A, *rows_and_columns)
-        turn, keep = letter(ord("T")), letter(ord("N"))
-        arguments = [
-            lend(choose(turns_B, turn, keep)),
-            lend(choose(turns_A, turn, keep)),
-            lend(n, integer),
-            lend(m, integer),
-            lend(k, integer),
-            lend(real(1.0)),
-            data[2],
-            lend(shapes[2][1], integer),
-            data[1],
-            lend(shapes[1][1], integer),
-            lend(choose(adds, real(1.0), real(0.0))),
-            data[0],
-            lend(n, integer),
-        ]
-        kind = ir.FunctionType(ir.VoidType(), [place.type for place in arguments])
-        builder.call(builder.inttoptr(address, kind.as_pointer()), arguments)
-        return context.get_dummy_value()
-
-    index = types.intp
-    return types.none(index, C, A, index, B, index, index), generate
-
-
-@intrinsic
 def _meet(typing_context, counter, size):
     """Count this thread in, and wait for the last one of ``size`` to be counted.
 
@@ -287,10 +233,6 @@ if DISABLED:
     def call(function, arguments):
         return function(*arguments)
 
-    def gemm(address, C, A, turns_A, B, turns_B, adds):
-        product = (A.T if turns_A else A) @ (B.T if turns_B else B)
-        C[:] = C + product if adds else product
-
     borrowed_matrix = matrix_view
     call_for_float = call_for_index = call
 
@@ -303,7 +245,6 @@ else:
     borrowed_matrix = _view(2, borrowed=True)
     vector_view = _view(1)
     refer = _refer
-    gemm = _gemm
     call = _caller(types.none)
     call_for_float = _caller(types.float64)
     call_for_index = _caller(types.intp)
@@ -358,12 +299,6 @@ def addresses(kernels, dtype, arguments):
 def reference_type(record):
     """What stands in `addresses` for a reference to a named tuple like this one."""
     return None if DISABLED else _Reference(numba.typeof(record))
-
-
-def gemm_address(dtype):
-    """Address of BLAS's product of matrices, the one that SciPy has."""
-    name = "sgemm" if dtype == np.float32 else "dgemm"
-    return get_cython_function_address("scipy.linalg.cython_blas", name)
 
 
 def _address(kernel, signature):

@@ -22,8 +22,6 @@ from skmlp.core.intrinsics import (
     addresses,
     call,
     call_for_index,
-    flat,
-    gemm,
     matrix_view,
     reference_type,
 )
@@ -34,10 +32,7 @@ from skmlp.core.normalization import normalization_addresses
 from skmlp.core.products import (
     FEW_ROWS,
     Products,
-    is_small,
     product_kernels,
-    small,
-    takes_transpose,
 )
 from skmlp.core.team import share
 from skmlp.core.workspace import (
@@ -103,43 +98,26 @@ class Network(NamedTuple):
     drop_back: int = 0
 
 
-def training_network(architecture, loss, dtype, hyper=None, *, n_rows, sparse):
-    """A network that ends in a loss, whose parameters ``hyper`` holds by name.
-
-    It takes up to ``n_rows`` rows at once.
-    """
+def training_network(architecture, loss, dtype, hyper=None, *, sparse):
+    """A network that ends in a loss, whose parameters ``hyper`` holds by name."""
     head = loss_address(loss, dtype), loss_hyper(loss, hyper or {})
-    large = has_large_products(architecture, n_rows, sparse)
-    return _network(
-        architecture, dtype, *head, large=large, sparse=sparse, training=True
-    )
+    return _network(architecture, dtype, *head, sparse=sparse, training=True)
 
 
 @lru_cache(maxsize=256)
-def prediction_network(architecture, link, dtype, *, large, sparse):
+def prediction_network(architecture, link, dtype, *, sparse):
     """A network that ends in a link; shared between calls."""
     head = link_address(link, dtype), np.empty(0)
-    return _network(
-        architecture, dtype, *head, large=large, sparse=sparse, training=False
-    )
+    return _network(architecture, dtype, *head, sparse=sparse, training=False)
 
 
-@lru_cache(maxsize=256)
-def has_large_products(architecture, n_rows, sparse):
-    """Whether there are any for so many rows."""
-    layout, first = architecture.layout(), 1 if sparse else 0
-    shapes = zip(layout.sizes[first:-1], layout.widths[first:])
-    return not all(is_small(n_rows, *shape) for shape in shapes)
-
-
-def _network(architecture, dtype, head, head_hyper, *, large, sparse, training):
+def _network(architecture, dtype, head, head_hyper, *, sparse, training):
     layout = architecture.layout()
-    transposes = training and bool((layout.widths[1:] > 1).any())
     kernels = np.zeros((len(architecture.sizes), 8), object if DISABLED else np.int64)
     if sparse:
         kernels[1, [_CSR_PRODUCT, _CSR_GRADIENT]] = csr_addresses(dtype)
     for i, activation in enumerate((*architecture.activations, "identity"), start=1):
-        pair = activation_addresses(activation, dtype)
+        pair = activation_addresses(activation, dtype, training=training)
         kernels[i, [_ACTIVATE, _ACTIVATE_BACK]] = pair
     for i, name in enumerate(architecture.normalizations, start=1):
         if name is not None:
@@ -159,7 +137,7 @@ def _network(architecture, dtype, head, head_hyper, *, large, sparse, training):
         float(architecture.norm_epsilon),
         head,
         head_hyper,
-        product_kernels(dtype, large=large, transposes=transposes),
+        product_kernels(dtype),
         **steps,
     )
 
@@ -214,7 +192,7 @@ def normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk):
 def references(dtype):
     """What stands for references to a network, a workspace and a chunk."""
     layout, table, none = make_layout((1, 1)), np.zeros((2, 1), np.int64), np.empty(0)
-    network = Network(layout, table, none, 0.0, 0.0, 0, none, Products(0))
+    network = Network(layout, table, none, 0.0, 0.0, 0, none, Products())
     workspace = Workspace(none.astype(dtype), table, table, none, none)
     chunk = Chunk(read_only(np.zeros(1, np.intp)), 0, 0, 0, 1)
     return tuple(map(reference_type, (network, workspace, chunk)))
@@ -256,27 +234,19 @@ def gather_input(network, workspace, data, chunk):
 
 @jit
 def pack_weights(network, params, workspace, n_rows, team):
-    """Copy the factors of products with n_rows rows: into panels, or W^T for BLAS."""
+    """Copy the weights into panels, for products with n_rows rows."""
     if n_rows < FEW_ROWS:
         return
     layout, turn = network.layout, team.rank
     for i in range(1, layout.table.shape[0]):
-        W = weights(params, layout, i)
-        back = part_of(workspace, i, PANELS_BACK, WHOLE)
         if network.kernels[i, _CSR_PRODUCT] != 0:
             continue
-        if not small(n_rows, W):
-            there = part_of(workspace, i, PANELS, WHOLE)
-            arguments = (there, W, 0, turn, team.size)
-            turn = call_for_index(network.products.pack, arguments)
-            if back.size > 0:
-                arguments = (back, W, 1, turn, team.size)
+        W = weights(params, layout, i)
+        for back in range(2):
+            there = part_of(workspace, i, PANELS + back, WHOLE)
+            if there.size > 0:
+                arguments = (there, W, back, turn, team.size)
                 turn = call_for_index(network.products.pack, arguments)
-        elif back.size > 0 and takes_transpose(n_rows, W):
-            if turn == 0:
-                turn = team.size
-                call(network.products.transpose, (back, W))
-            turn -= 1
 
 
 @jit
@@ -286,8 +256,6 @@ def affine_product(network, params, workspace, Z, A, i, data, chunk):
     if network.kernels[i, _CSR_PRODUCT] != 0:
         arguments = (Z, W, data.values, data.indices, data.indptr, chunk.rows)
         call(network.kernels[i, _CSR_PRODUCT], arguments)
-    elif small(chunk.n_rows, W):
-        gemm(kernels.gemm, Z, A, 0, W, 0, 0)
     else:
         there = part_of(workspace, i, PANELS, WHOLE)
         call(kernels.product, (Z, A, W, 0, chunk.n_rows, there, kernels.multiply))
@@ -327,19 +295,21 @@ def loss_backward(network, workspace, data, chunk):
 def delta_product(network, params, workspace, dA, dZ, i, chunk):
     """dA_{i-1} <- dZ_i W_i^T, the derivative by the activations of the layer below."""
     W, kernels = weights(params, network.layout, i), network.products
-    back = part_of(workspace, i, PANELS_BACK, WHOLE)
-    if W.shape[1] == 1:
-        d, w = flat(dZ), flat(W)
-        for j in range(d.size):  # an outer product, for which BLAS takes thrice as long
-            for k in range(w.size):
-                dA[j, k] = d[j] * w[k]
-    elif not small(chunk.n_rows, W):
-        call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, back, kernels.multiply))
-    elif takes_transpose(chunk.n_rows, W):
-        shape = (W.shape[1], W.shape[0])
-        gemm(kernels.gemm, dA, dZ, 0, matrix_view(back, np.int64(0), shape), 0, 0)
-    else:
-        gemm(kernels.gemm, dA, dZ, 0, W, 1, 0)
+    there = part_of(workspace, i, PANELS_BACK, WHOLE)
+    call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, there, kernels.multiply))
+
+
+@jit
+def bias_gradient(db, dZ):
+    """db <- sum of dZ over rows, four at a time, since each time takes all of db."""
+    db[:] = 0
+    n_rows, rest = dZ.shape[0], dZ.shape[0] % 4
+    for i in range(0, n_rows - rest, 4):
+        for j in range(db.size):
+            db[j] += (dZ[i, j] + dZ[i + 1, j]) + (dZ[i + 2, j] + dZ[i + 3, j])
+    for i in range(n_rows - rest, n_rows):
+        for j in range(db.size):
+            db[j] += dZ[i, j]
 
 
 @jit(once=True)
@@ -356,9 +326,9 @@ def backward(network, params, gradient_tail, workspace, data, chunk):
         Z = rows_of(workspace, chunk, i, PRODUCTS)
         dA = rows_of(workspace, chunk, i, SLOPES)
         dZ = rows_of(workspace, chunk, i, DELTAS)
-        db = bias(gradient_tail, layout, i)
-        db[:] = 0
-        call(network.kernels[i, _ACTIVATE_BACK], (dZ, db, dA, A, Z))
+        if network.kernels[i, _ACTIVATE_BACK] != 0:
+            call(network.kernels[i, _ACTIVATE_BACK], (dZ, dA, A, Z))
+        bias_gradient(bias(gradient_tail, layout, i), dZ)
         if network.kernels[i, _DROP] != 0:  # again, for the weight gradient
             call(network.drop, (network, A, i, chunk))
         if network.kernels[i, _NORMALIZE_BACK] != 0:
@@ -397,14 +367,8 @@ def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
             call(network.kernels[i, _CSR_GRADIENT], arguments)
             continue
         A = rows_of(workspace, chunk, i - 1, OUTPUTS)
-        if not small(chunk.n_rows, dW):
-            arguments = (dW, A, dZ, scratch, kernels.multiply, adds, turn, team.size)
-            turn = call_for_index(kernels.gradient, arguments)
-            continue
-        if turn == 0:
-            turn = team.size
-            gemm(kernels.gemm, dW, A, 1, dZ, 0, adds)
-        turn -= 1
+        arguments = (dW, A, dZ, scratch, kernels.multiply, adds, turn, team.size)
+        turn = call_for_index(kernels.gradient, arguments)
 
 
 @jit

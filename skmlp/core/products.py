@@ -1,21 +1,19 @@
-"""Matrix products: small ones by BLAS, large ones from panels.
+"""Matrix products, from tiles that are summed up in vector registers.
 
-BLAS has kernels for small products that use one thread and copy nothing; they are
-faster with a copy of W^T than with W where its transpose is meant. For a large product
-of more than a few rows, the right factor B, (K, N), is first copied into panels: as
-many columns as a tile is wide, the last panel rounded up to whole vectors. At most
-`_DEPTH` rows of them lie together, so that tiles read them in order. Weights are copied
-once for a minibatch, and serve all of its rows, in whichever thread.
+The right factor B, (K, N), is first copied into panels: as many columns as a tile is
+wide, the last panel rounded up to whole vectors. At most `_DEPTH` rows of them lie
+together, so that tiles read them in order. Weights are copied once for a minibatch, and
+serve all of its rows, in whichever thread. Small gradients read both factors where they
+lie. What is thin, a few rows or a single output, is left to plain loops.
 
-Kernels of large products are called by address: a network without any does not compile
-them.
+Kernels are called by address, so that each is compiled once, whoever calls it.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, call, flat, gemm_address
+from skmlp.core.intrinsics import addresses, call, flat, matrix_view
 from skmlp.core.jit import jit
 from skmlp.core.tiles import (
     TILE_ROWS,
@@ -27,43 +25,30 @@ from skmlp.core.tiles import (
     transpose,
 )
 
-# Up to so many multiplications OpenBLAS uses one thread and kernels without packing.
-SMALL_PRODUCT = 1_000_000
 FEW_ROWS = 8  # with fewer, packing weights takes longer than it saves
-_FEW_FOR_TRANSPOSE = 32  # and transposing them for BLAS
 _DEPTH = 512
 _ROWS_AHEAD = 16  # that memory has time for, when rows are copied
 _DEPTH_OF_GRADIENT, _ROWS_OF_GRADIENT = 256, 44 * TILE_ROWS
+_BYTES_IN_PLACE = 2**18  # of a factor: what the second-level cache holds needs no copy
 
 
 class Products(NamedTuple):
-    """Addresses of kernels; zero where there is nothing for them to do.
+    """Addresses of kernels.
 
     Attributes
     ----------
-    gemm : int
-        BLAS's product of matrices, for small ones.
     product, gradient : int
-        Large products: C <- A B, and dW <- A^T dZ.
+        C <- A B, and dW <- A^T dZ.
     pack : int
         What makes panels of weights.
     multiply : int
         What the first two are made of.
-    transpose : int
-        B <- W^T, for small products on the way back.
     """
 
-    gemm: int
     product: int = 0
     gradient: int = 0
     pack: int = 0
     multiply: int = 0
-    transpose: int = 0
-
-
-def is_small(n_rows, fan_in, width):
-    """Whether BLAS computes the products of a matrix."""
-    return n_rows * fan_in * width <= SMALL_PRODUCT
 
 
 def padded_width(n, itemsize):
@@ -77,36 +62,52 @@ def widest_panel(itemsize):
     return TILE_VECTORS * VECTOR_BYTES // itemsize
 
 
-def scratch_size(itemsize):
-    """Numbers that a thread keeps in `large_gradient`."""
+def is_copied(size, itemsize):
+    """Whether a gradient copies a factor of so many numbers."""
+    return size * itemsize > _BYTES_IN_PLACE
+
+
+def scratch_size(size, itemsize):
+    """Numbers that a thread keeps in `product_gradient`, for factors of that size."""
+    if not is_copied(size, itemsize):
+        return 0
     return _DEPTH_OF_GRADIENT * (_ROWS_OF_GRADIENT + widest_panel(itemsize))
 
 
 # The same for kernels.
-padded, panel_width, _is_small = jit(padded_width), jit(widest_panel), jit(is_small)
-
-
-@jit
-def small(n_rows, W):
-    """`is_small` of a matrix."""
-    return _is_small(n_rows, W.shape[0], W.shape[1])
+padded, panel_width, _is_copied = jit(padded_width), jit(widest_panel), jit(is_copied)
 
 
 @jit(entry=True)
 def multiply_panel(
-    C, c_at, A, a_at, a_row, tile_step, a_step, panels, at, depth, m, n, following, adds
+    C,
+    c_at,
+    A,
+    a_at,
+    a_row,
+    tile_step,
+    a_step,
+    B,
+    b_at,
+    b_row,
+    depth,
+    m,
+    n,
+    following,
+    adds,
 ):
     """m rows of n columns of C <- A B, or C += A B, for a panel of B.
 
-    A has its rows ``a_row`` apart, its tiles ``tile_step`` and its columns ``a_step``.
-    The tiles share the fetching of ``following`` numbers behind the panel.
+    A has its rows ``a_row`` apart, its tiles ``tile_step`` and its columns ``a_step``,
+    B its rows ``b_row``. The tiles share the fetching of ``following`` numbers behind
+    the panel.
     """
-    c_row, b_next = C.shape[1], depth * padded(n, C.itemsize)
+    c_row, b_next = C.shape[1], depth * b_row if following > 0 else 0
     b_pace = -(-following // (depth * -(-m // TILE_ROWS)))
     for i in range(0, m, TILE_ROWS):
         rows, a_next = min(TILE_ROWS, m - i), tile_step if i + TILE_ROWS < m else 0
         c, a = (C, c_at + i * c_row, c_row), (A, a_at, a_row, a_step, a_next)
-        tile(c, a, (panels, at, b_next, b_pace), depth, rows, n, adds)
+        tile(c, a, (B, b_at, b_row, b_next, b_pace), depth, rows, n, adds)
         a_at += tile_step
         b_next += depth * b_pace
 
@@ -141,28 +142,6 @@ def pack_columns(panel, at, B, row, column, depth, n):
     copy_columns(panel, at, B, row * B.shape[1] + column, B.shape[1], depth, n)
 
 
-@jit
-def takes_transpose(n_rows, W):
-    """Whether small products with W^T take a copy of it."""
-    return n_rows >= _FEW_FOR_TRANSPOSE and W.shape[1] > 1
-
-
-@jit(entry=True)
-def copy_transpose(there, W):
-    """There <- W^T: whole squares, then what is left of rows and columns."""
-    (K, N), lanes = W.shape, VECTOR_BYTES // W.itemsize
-    whole_k, whole_n = K // lanes * lanes, N // lanes * lanes
-    for j in range(0, whole_n, lanes):
-        for k in range(0, whole_k, lanes):
-            transpose(there, j * K + k, K, W, k * N + j, N)
-    for j in range(whole_n):
-        for k in range(whole_k, K):
-            there[j * K + k] = W[k, j]
-    for j in range(whole_n, N):
-        for k in range(K):
-            there[j * K + k] = W[k, j]
-
-
 @jit(entry=True)
 def pack(panels, W, back, turn, n_threads):
     """Panels of W, or on the way back of W^T; returns the turn.
@@ -189,53 +168,82 @@ def pack(panels, W, back, turn, n_threads):
 
 
 @jit
-def few_rows_product(C, A, W):
-    """C <- A W."""
-    C[:] = 0
+def thin_product(C, A, B, adds):
+    """C <- A B, or C += A B; four rows of B at a time, since each takes all of C."""
+    if not adds:
+        C[:] = 0
+    depth, rest = B.shape[0], B.shape[0] % 4
     for i in range(A.shape[0]):
-        for k in range(W.shape[0]):
-            for j in range(W.shape[1]):
-                C[i, j] += A[i, k] * W[k, j]
+        for k in range(0, depth - rest, 4):
+            a, b, c, d = A[i, k], A[i, k + 1], A[i, k + 2], A[i, k + 3]
+            for j in range(B.shape[1]):
+                low, high = (
+                    a * B[k, j] + b * B[k + 1, j],
+                    c * B[k + 2, j] + d * B[k + 3, j],
+                )
+                C[i, j] += low + high
+        for k in range(depth - rest, depth):
+            for j in range(B.shape[1]):
+                C[i, j] += A[i, k] * B[k, j]
 
 
 @jit
-def few_rows_product_back(C, A, W):
-    """C <- A W^T."""
+def thin_product_back(C, A, B):
+    """C <- A B^T."""
     for i in range(A.shape[0]):
-        for k in range(W.shape[0]):
-            total = W.dtype.type(0)
-            for j in range(W.shape[1]):
-                total += A[i, j] * W[k, j]
+        for k in range(B.shape[0]):
+            total = C.dtype.type(0)
+            for j in range(B.shape[1]):
+                total += A[i, j] * B[k, j]
             C[i, k] = total
 
 
 @jit
-def few_rows_gradient(dW, A, dZ, adds):
-    """dW <- A^T dZ, or dW += A^T dZ."""
+def thin_gradient(C, A, B, adds):
+    """C <- A^T B, or C += A^T B."""
     if not adds:
-        dW[:] = 0
-    for k in range(dW.shape[0]):
+        C[:] = 0
+    for k in range(C.shape[0]):
         for i in range(A.shape[0]):
-            for j in range(dW.shape[1]):
-                dW[k, j] += A[i, k] * dZ[i, j]
+            for j in range(C.shape[1]):
+                C[k, j] += A[i, k] * B[i, j]
+
+
+@jit(view=True)
+def transposed(column):
+    """A matrix of one column as one of one row."""
+    return matrix_view(column, np.int64(0), (np.int64(1), column.size))
 
 
 @jit(entry=True)
-def large_product(C, A, W, back, n_rows, panels, multiply):
+def product(C, A, W, back, n_rows, panels, multiply):
     """C <- A W, or on the way back A W^T, for some of a block's ``n_rows`` rows."""
-    if n_rows < FEW_ROWS:
+    if W.shape[1] == 1:
         if back:
-            few_rows_product_back(C, A, W)
+            for i in range(C.shape[0]):
+                for j in range(C.shape[1]):
+                    C[i, j] = A[i, 0] * W[j, 0]
         else:
-            few_rows_product(C, A, W)
-        return
+            thin_product_back(C, A, transposed(W))
+    elif n_rows >= FEW_ROWS:
+        product_of_panels(C, A, panels, multiply)
+    elif back:
+        thin_product_back(C, A, W)
+    else:
+        thin_product(C, A, W, 0)
+
+
+@jit
+def product_of_panels(C, A, panels, multiply):
+    """C <- A B."""
     (m, n), wide, at = C.shape, panel_width(C.itemsize), np.int64(0)
     n_below, step = A.shape[1], np.int64(1)
     for row in range(0, n_below, _DEPTH):
         depth = min(_DEPTH, n_below - row)
         for column in range(0, n, wide):
             width = min(wide, n - column)
-            size = depth * padded(width, C.itemsize)
+            b_row = padded(width, C.itemsize)
+            size = depth * b_row
             arguments = (
                 C,
                 column,
@@ -246,6 +254,7 @@ def large_product(C, A, W, back, n_rows, panels, multiply):
                 step,
                 panels,
                 at,
+                b_row,
                 depth,
                 m,
                 width,
@@ -263,25 +272,33 @@ def gradient_rows(dW, A, dZ, scratch, multiply, adds, first, m):
     A's tiles lie right behind the panel: what the processor fetches at its end should
     be memory that is in use.
     """
-    n, wide = dW.shape[1], panel_width(dW.itemsize)
-    start, step, none = np.int64(0), np.int64(1), np.int64(0)
+    n, wide, itemsize = dW.shape[1], panel_width(dW.itemsize), dW.itemsize
+    n_left, none, one = A.shape[1], np.int64(0), np.int64(1)
     for row in range(0, dZ.shape[0], _DEPTH_OF_GRADIENT):
         depth = min(_DEPTH_OF_GRADIENT, dZ.shape[0] - row)
-        tiles = depth * padded(min(wide, n), dW.itemsize)
-        pack_columns(scratch, tiles, A, row, first, depth, m)
+        left, a_at = flat(A), row * n_left + first
+        tile_step, a_step = TILE_ROWS, n_left
+        if _is_copied(A.size, itemsize):
+            left, a_at = scratch, depth * padded(min(wide, n), itemsize)
+            tile_step, a_step = TILE_ROWS * depth, TILE_ROWS
+            pack_columns(scratch, a_at, A, row, first, depth, m)
         for column in range(0, n, wide):
             width = min(wide, n - column)
-            pack_panel(scratch, start, dZ, row, column, depth, width)
+            right, b_at, b_row = flat(dZ), row * n + column, n
+            if _is_copied(dZ.size, itemsize):
+                right, b_at, b_row = scratch, none, padded(width, itemsize)
+                pack_panel(scratch, b_at, dZ, row, column, depth, width)
             arguments = (
                 dW,
                 first * n + column,
-                scratch,
-                tiles,
-                step,
-                TILE_ROWS * depth,
-                TILE_ROWS,
-                scratch,
-                start,
+                left,
+                a_at,
+                one,
+                tile_step,
+                a_step,
+                right,
+                b_at,
+                b_row,
                 depth,
                 m,
                 width,
@@ -292,12 +309,15 @@ def gradient_rows(dW, A, dZ, scratch, multiply, adds, first, m):
 
 
 @jit(entry=True)
-def large_gradient(dW, A, dZ, scratch, multiply, adds, turn, n_threads):
+def product_gradient(dW, A, dZ, scratch, multiply, adds, turn, n_threads):
     """dW <- A^T dZ, or dW += A^T dZ, piece by piece; returns the turn."""
-    if dZ.shape[0] < FEW_ROWS:
+    if dW.shape[1] == 1 or dZ.shape[0] < FEW_ROWS:
         if turn == 0:
             turn = n_threads
-            few_rows_gradient(dW, A, dZ, adds)
+            if dW.shape[1] == 1:  # dW^T = dZ^T A
+                thin_product(transposed(dW), transposed(dZ), A, adds)
+            else:
+                thin_gradient(dW, A, dZ, adds)
         return turn - 1
     m, most = dW.shape[0], n_threads * _ROWS_OF_GRADIENT
     n_pieces = n_threads * -(-m // most)
@@ -311,25 +331,19 @@ def large_gradient(dW, A, dZ, scratch, multiply, adds, turn, n_threads):
     return turn
 
 
-def product_kernels(dtype, *, large, transposes):
-    """Those of large products, and of small ones on the way back, if there are any."""
-    kernels = Products(gemm_address(dtype))
-    if large:
-        kernels = kernels._replace(**_large_products(dtype))
-    if transposes:
-        transpose = addresses((copy_transpose,), dtype, ("vector", "matrix"))[0]
-        kernels = kernels._replace(transpose=transpose)
-    return kernels
-
-
-def _large_products(dtype):
+def product_kernels(dtype):
+    """Those of the working type."""
     index, turn = ("index",) * 4, ("index", "index")
-    tiles = "matrix", "index", "vector", *index, "vector", *index, "index", "index"
-    product = "matrix", "matrix", "matrix", *turn, "vector", "index"
-    gradient = "matrix", "matrix", "matrix", "vector", "index", "index", *turn
-    return {
-        "product": addresses((large_product,), dtype, product)[0],
-        "gradient": addresses((large_gradient,), dtype, gradient)[0],
-        "pack": addresses((pack,), dtype, ("vector", "matrix", "index", *turn))[0],
-        "multiply": addresses((multiply_panel,), dtype, tiles)[0],
+    tiles = "matrix", "index", "vector", *index, "vector", *index, *index[1:]
+    forms = {
+        product: ("matrix", "matrix", "matrix", *turn, "vector", "index"),
+        product_gradient: (
+            *("matrix", "matrix", "matrix", "vector", "index", "index"),
+            *turn,
+        ),
+        pack: ("vector", "matrix", "index", *turn),
+        multiply_panel: tiles,
     }
+    return Products(
+        *(addresses((kernel,), dtype, form)[0] for kernel, form in forms.items())
+    )

@@ -1,13 +1,14 @@
 """Blocks of numbers that stay in vector registers: the innermost step of a product.
 
-``tile((C, c_at, c_row), (A, a_at, a_row, a_step, a_next), (B, b_at, b_next, b_pace),
-n_steps, m, n, add)``
+``tile((C, c_at, c_row), (A, a_at, a_row, a_step, a_next), (B, b_at, b_row, b_next,
+b_pace), n_steps, m, n, add)``
     C <- A B, or C + A B, for at most `TILE_ROWS` x `TILE_VECTORS` vectors of C. It
     begins at ``c_at`` of the array and has m rows, ``c_row`` apart, and n columns.
     Element (i, k) of A lies at ``a_at + i a_row + k a_step``. B, at ``b_at``, has
-    ``n_steps`` rows of n numbers, rounded up to whole vectors. Meanwhile the processor
-    may fetch the next tile of A, ``a_next`` further on, and ``b_pace`` numbers per step
-    of what lies ``b_next`` behind the beginning of B.
+    ``n_steps`` rows, ``b_row`` apart, of n numbers; they are read as whole vectors, so
+    that there must be some memory behind the last. Meanwhile the processor may fetch
+    the next tile of A, ``a_next`` further on, and ``b_pace`` numbers per step of what
+    lies ``b_next`` behind the beginning of B.
 ``copy(P, p_at, p_row, B, b_at, b_row, n_rows, n, ahead)``
     Rows of n numbers, rounded up to ``p_row`` by zeros if that is less than a vector.
     Meanwhile the processor fetches what lies ``ahead`` of each.
@@ -166,12 +167,12 @@ def _tile(n_vectors):
             vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
             c, a, b = (cgutils.unpack_tuple(builder, place) for place in args[:3])
             n_steps, m, n, add = args[3:]
-            c_row, (a_row, a_step, a_next), (b_next, b_pace) = c[2], a[2:], b[2:]
+            c_row, (a_row, a_step, a_next), (b_row, b_next, b_pace) = c[2], a[2:], b[2:]
             c, a, b = (
                 _begin(context, builder, kind, array, at)
                 for kind, (array, at, *_) in zip(kinds, (c, a, b))
             )
-            factors = a, a_row, a_step, b
+            factors = (a, a_row, a_step), (b, b_row)
             following = builder.gep(a, [a_next]), builder.gep(b, [b_next]), b_pace
             for i in range(TILE_ROWS):
                 row = builder.mul(c_row, _INT64(i))
@@ -194,18 +195,19 @@ def _tile(n_vectors):
     return tile
 
 
-def _sums(builder, vectors, n_vectors, a, a_row, a_step, b, following, n_steps, m):
+def _sums(builder, vectors, n_vectors, a, b, following, n_steps, m):
     """Rows of vectors: the sums over k of a[i, k] times row k of B.
 
     Rows beyond m repeat the last one, so that nothing is read that is not there.
     """
-    a_next, b_next, b_pace = following
+    (a, a_row, a_step), (b, b_row), (a_next, b_next, b_pace) = a, b, following
     multiply_add = vectors.multiply_add()
     last = builder.sub(m, _INT64(1))
-    offsets = []
-    for i in range(TILE_ROWS):
-        inside = builder.icmp_signed("<", _INT64(i), m)
-        offsets.append(builder.mul(a_row, builder.select(inside, _INT64(i), last)))
+    rows = [
+        builder.select(builder.icmp_signed("<", _INT64(i), m), _INT64(i), last)
+        for i in range(TILE_ROWS)
+    ]
+    offsets = [builder.mul(a_row, i) for i in rows]
     before = builder.block
     body = builder.append_basic_block("sums")
     after = builder.append_basic_block("summed")
@@ -218,9 +220,9 @@ def _sums(builder, vectors, n_vectors, a, a_row, a_step, b, following, n_steps, 
     ]
     row = [vectors.load(b_k, _INT64(v * vectors.lanes)) for v in range(n_vectors)]
     a_here = _opaque(builder, a_k)
-    size = n_vectors * vectors.lanes
     if _FETCHES:
-        vectors.fetch_row(n_vectors, b_k, _ROWS_AHEAD * size)
+        ahead = builder.gep(b_k, [builder.mul(b_row, _INT64(_ROWS_AHEAD))])
+        vectors.fetch_row(n_vectors, ahead, 0)
         vectors.fetch(a_later, _INT64(0))
         vectors.fetch(b_later, _INT64(0), level=2)
     added = []
@@ -232,7 +234,7 @@ def _sums(builder, vectors, n_vectors, a, a_row, a_step, b, following, n_steps, 
     steps = (
         (k, _INT64(0), builder.add(k, _INT64(1))),
         (a_k, a, builder.gep(a_here, [a_step])),
-        (b_k, b, builder.gep(b_k, [_INT64(size)])),
+        (b_k, b, builder.gep(b_k, [b_row])),
         (a_later, a_next, builder.gep(a_later, [_INT64(TILE_ROWS)])),
         (b_later, b_next, builder.gep(b_later, [b_pace])),
         *(
@@ -399,11 +401,10 @@ def _rows(array, at, shape, row, step=1):
 if DISABLED:
 
     def tile(c, a, b, n_steps, m, n, add):
-        (C, c_at, c_row), (A, a_at, a_row, a_step, _), (B, b_at, _, _) = c, a, b
+        (C, c_at, c_row), (A, a_at, a_row, a_step, _), (B, b_at, b_row, _, _) = c, a, b
         out = _rows(C, c_at, (m, n), c_row)
         a = _rows(A, a_at, (m, n_steps), a_row, a_step)
-        lanes = VECTOR_BYTES // B.itemsize
-        result = a @ _rows(B, b_at, (n_steps, n), -(-n // lanes) * lanes)
+        result = a @ _rows(B, b_at, (n_steps, n), b_row)
         out[:] = out + result if add else result
 
     def copy(P, p_at, p_row, B, b_at, b_row, n_rows, n, ahead):

@@ -14,7 +14,8 @@ from skmlp.core.intrinsics import matrix_view, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.layout import UNITS, WIDTH
 from skmlp.core.optimizers import n_stretches
-from skmlp.core.products import is_small, padded_width, scratch_size
+from skmlp.core.products import FEW_ROWS, padded_width, scratch_size
+from skmlp.core.tiles import VECTOR_BYTES
 
 # Columns of `Workspace.starts`, of NumPy's integers: each literal would be a type of
 # its own, for which functions are compiled anew.
@@ -37,8 +38,8 @@ class Workspace(NamedTuple):
     starts : ndarray of shape (n_layers, 12), int64
         Where they begin. For each layer: A; Z, which is the same unless both are kept;
         dA; dZ, which is the same unless it is wider; the normalised Z; what
-        normalisation keeps for its way back; the panels of W and of its transpose, or
-        the latter itself for small products. In the first row: the targets, the weights
+        normalisation keeps for its way back; the panels of W and of its transpose. In
+        the first row: the targets, the weights
         of rows, once per output, the gradient's tail for each chunk, and scratch for
         each thread. There is no A_0 for sparse rows, and none for prediction, which
         takes rows as they lie in X.
@@ -127,7 +128,8 @@ def _places(architecture, block_size, n_chunks, team_size, itemsize, sparse, tra
     starts = (ends - lengths.ravel()).reshape(lengths.shape)
     for i, array, other in shared:
         starts[i, array] = starts[i, other]
-    return starts, widths, int(ends[-1])
+    # Tiles read whole vectors, also behind the end of the last array.
+    return starts, widths, int(ends[-1]) + VECTOR_BYTES // itemsize
 
 
 def _shared(architecture):
@@ -153,21 +155,21 @@ def _widths(architecture, block_size, itemsize, sparse, training):
     widths[:, PRODUCTS] = width
     if sparse or not training:
         widths[0, OUTPUTS] = 0
-    dense = range(2 if sparse else 1, n_layers)
-    large = [i for i in dense if not is_small(block_size, units[i - 1], width[i])]
-    for i in large:
-        widths[i, PANELS] = units[i - 1] * padded_width(width[i], itemsize)
+    for i in np.flatnonzero((width > 1) & (block_size >= FEW_ROWS)):
+        if i > 1 or not sparse:
+            widths[i, PANELS] = units[i - 1] * padded_width(width[i], itemsize)
+        if i > 1 and training:
+            widths[i, PANELS_BACK] = width[i] * padded_width(units[i - 1], itemsize)
     for i, normalization in enumerate(architecture.normalizations, start=1):
         if normalization is not None:
             widths[i, NORMALIZED] = width[i]
             widths[i, STATISTICS] = 2 * width[i] + block_size
     if training:
         widths[1:, SLOPES], widths[1:, DELTAS] = units[1:], width[1:]
-        for i in range(2, n_layers):
-            widths[i, PANELS_BACK] = width[i] * padded_width(units[i - 1], itemsize)
         widths[NO_LAYER, [TARGETS, WEIGHT]] = units[-1]
         widths[NO_LAYER, TAILS] = layout.n_params - layout.n_weights
-        widths[NO_LAYER, SCRATCH] = scratch_size(itemsize) if large else 0
+        largest = block_size * int(max(widths[:, OUTPUTS].max(), width.max()))
+        widths[NO_LAYER, SCRATCH] = scratch_size(largest, itemsize)
     return widths
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from skmlp.core.inputs import read_only
 from skmlp.core.losses import LINKS, LOSSES, loss_hyper
-from skmlp.core.network import has_large_products, prediction_network
+from skmlp.core.network import prediction_network
 from skmlp.core.predict import predict_blocks
 from skmlp.core.workspace import make_workspace
 from skmlp.training.blocks import prediction_block_size
@@ -30,10 +30,7 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     layout = architecture.layout()
     n_rows = data.n_rows
     block_size = prediction_block_size(architecture, data, n_rows)
-    large = has_large_products(architecture, block_size, data.sparse)
-    network = prediction_network(
-        architecture, link, params.dtype, large=large, sparse=data.sparse
-    )
+    network = prediction_network(architecture, link, params.dtype, sparse=data.sparse)
     row_flops = 2 * layout.n_weights
     n_blocks = -(-n_rows // block_size)
     threads = Threads(n_blocks, block_size * row_flops)

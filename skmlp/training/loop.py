@@ -75,7 +75,6 @@ class Epochs:
             loss,
             dtype,
             loss_hyper,
-            n_rows=block_size,
             sparse=data.sparse,
         )
         self.params = params

@@ -284,7 +284,7 @@ sys.modules["skmlp"] = package
 import numba, numpy as np
 from skmlp.core.activations import ACTIVATIONS, activation_addresses
 with numba.core.event.install_recorder("numba:compile") as recorder:
-    activation_addresses("logistic", np.float64)
+    activation_addresses("logistic", np.float64, training=True)
     kernel = ACTIVATIONS["logistic"].forward
     Z = np.zeros((1, 1))
     kernel(Z, Z, np.zeros(1))

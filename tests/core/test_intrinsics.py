@@ -1,4 +1,4 @@
-"""References to named tuples, which read like tuples; BLAS called by address."""
+"""References to named tuples, which read like tuples."""
 
 import sys
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from builders import DTYPES, as_kernel
 
-from skmlp.core.intrinsics import gemm, gemm_address, refer
+from skmlp.core.intrinsics import refer
 from skmlp.core.jit import DISABLED
 
 
@@ -81,28 +81,3 @@ def test_references_keep_no_array_alive():
 def test_a_field_that_is_not_there():
     with pytest.raises(Exception, match="Unknown attribute 'width'"):
         no_such_field(make_outer("float64"))
-
-
-@as_kernel
-def call_gemm(address, C, A, turns_A, B, turns_B, adds):
-    gemm(address, C, A, turns_A, B, turns_B, adds)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("turns_A", [0, 1])
-@pytest.mark.parametrize("turns_B", [0, 1])
-@pytest.mark.parametrize("adds", [0, 1])
-@pytest.mark.parametrize("shape", [(5, 3, 7), (1, 4, 1), (6, 1, 2), (40, 20, 30)])
-def test_gemm(dtype, turns_A, turns_B, adds, shape):
-    """Of integers, so that results are exact; without adding, NaN is overwritten."""
-    rng, (m, k, n) = np.random.default_rng(0), shape
-    A, B, before = (
-        rng.integers(-9, 10, size).astype(dtype) for size in ((m, k), (k, n), (m, n))
-    )
-    C = before.copy() if adds else np.full_like(before, np.nan)
-    left, right = (
-        np.ascontiguousarray(factor.T if turns else factor)
-        for factor, turns in ((A, turns_A), (B, turns_B))
-    )
-    call_gemm(gemm_address(np.dtype(dtype)), C, left, turns_A, right, turns_B, adds)
-    np.testing.assert_array_equal(C, A @ B + before if adds else A @ B)

@@ -293,12 +293,8 @@ import numba
 import numpy as np
 from skmlp.__main__ import warm_up
 from skmlp.core.jit import ENTRY_KERNELS
-from skmlp.core.products import product_kernels
 
 warm_up("float32")
-product_kernels(np.dtype("float32"), large=True, transposes=True)
-
-
 
 def allocates(code):
     return "NRT_Allocate" in code or "NRT_MemInfo_alloc" in code

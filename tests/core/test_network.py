@@ -3,13 +3,22 @@ import itertools
 import naive
 import numpy as np
 import pytest
-from builders import flat, loss_and_gradient, make_data, make_problem
+from builders import (
+    DTYPES,
+    as_kernel,
+    flat,
+    loss_and_gradient,
+    make_data,
+    make_problem,
+)
 
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.jit import DISABLED
 from skmlp.core.losses import LOSSES
+from skmlp.core.network import bias_gradient
 from skmlp.core.normalization import NORMALIZATIONS
-from skmlp.core.products import is_small
+from skmlp.core.products import FEW_ROWS, padded_width
+from skmlp.core.tiles import VECTOR_BYTES
 from skmlp.core.workspace import make_workspace
 
 HIDDEN = [(), (4,), (4, 3), (3, 5, 4)]
@@ -41,6 +50,26 @@ each_case = pytest.mark.parametrize(
 )
 PAIRS = list(itertools.product(ACTIVATIONS, LOSSES))[:: 7 if DISABLED else 1]
 each_pair = pytest.mark.parametrize(("activation", "loss"), PAIRS)
+
+
+@as_kernel
+def call_bias_gradient(db, dZ):
+    bias_gradient(db, dZ)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("width", [1, 2, 17, 100])
+@pytest.mark.parametrize("n_rows", [0, 1, 3, 4, 5, 22])
+def test_bias_gradient(dtype, width, n_rows):
+    """Of integers, so that sums are exact."""
+    dZ = np.random.default_rng(0).integers(-9, 10, (n_rows, width)).astype(dtype)
+    db = np.full(width, np.nan, dtype)
+    call_bias_gradient(db, dZ)
+    np.testing.assert_array_equal(db, dZ.sum(axis=0))
+    if n_rows:
+        dZ[-1, -1] = np.nan
+        call_bias_gradient(db, dZ)
+        np.testing.assert_array_equal(np.isnan(db), np.arange(width) == width - 1)
 
 
 def problem_for(activation, loss, hidden, n_outputs=None, **options):
@@ -210,10 +239,8 @@ def test_blocks_sum_to_the_batch(loss, as_csr, block_size):
 @pytest.mark.parametrize("rest", [1, 8, 20, 33, 60])
 @pytest.mark.parametrize("n_threads", [1] if DISABLED else [1, 2])
 def test_last_block_with_products_of_another_kind(as_csr, rest, n_threads):
-    """By a large product, by BLAS and a copy of W^T, by BLAS alone."""
+    """From panels, without them; gradients with and without copies of the factors."""
     problem = make_problem((5, 90, 80, 70, 3), n_rows=240 + rest, as_csr=as_csr)
-    assert not is_small(240, 90, 80)
-    assert is_small(rest, 90, 80)
     value, gradient = loss_and_gradient(
         problem, block_size=240, chunk_size=100, n_threads=n_threads
     )
@@ -275,13 +302,19 @@ def test_csr_rows_without_entries(loss):
     np.testing.assert_allclose(losses[0][1], losses[1][1], rtol=1e-12, atol=1e-14)
 
 
+def aligned(n):
+    return -(-n // 16) * 16
+
+
 def test_workspace_of_sparse_rows_has_no_room_for_dense_ones():
     architecture = problem_for("relu", "log_loss", (4,)).architecture
     dense, sparse = (
         make_workspace(architecture, 8, np.float32, sparse=sparse, training=True)
         for sparse in (False, True)
     )
-    assert dense.memory.size - sparse.memory.size == 48  # 8 * 5 and alignment
+    of_input = 48  # 8 * 5 and alignment
+    of_panel = 5 * padded_width(4, 4)
+    assert dense.memory.size - sparse.memory.size == of_input + of_panel
     assert dense.memory.dtype == np.float32
 
 
@@ -290,6 +323,21 @@ def test_workspace_of_inference_is_activations_only():
     workspace = make_workspace(
         architecture, 8, np.float64, sparse=False, training=False
     )
-    assert workspace.memory.size == 8 * 4 + 32  # 8 * 3 and alignment
+    activations = 8 * 4 + 32  # 8 * 3 and alignment
+    panels = aligned(5 * padded_width(4, 8)) + aligned(4 * padded_width(3, 8))
+    assert workspace.memory.size == activations + panels + VECTOR_BYTES // 8
     for name in set(workspace._fields) - {"memory", "starts", "widths"}:
         assert getattr(workspace, name).size == 0
+
+
+@pytest.mark.parametrize("sizes", [(5, 300, 1), (5, 1)])
+def test_few_rows_need_no_room_for_panels(sizes):
+    """Nor do a single output's weights."""
+    architecture, few = make_problem(sizes).architecture, FEW_ROWS - 1
+    options = {"dtype": np.float64, "sparse": False, "training": False}
+    small = make_workspace(architecture, few, **options).memory.size
+    larger = make_workspace(architecture, few + 1, **options).memory.size
+    n_units = sum(sizes[1:])
+    panel = 5 * padded_width(300, 8) if len(sizes) > 2 else 0
+    assert small <= few * n_units + 16 * len(sizes) + VECTOR_BYTES // 8
+    assert larger >= (few + 1) * n_units + panel

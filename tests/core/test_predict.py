@@ -25,7 +25,7 @@ def predict(problem, link, rows, block_size, n_threads=1):
     workspace.memory[:] = np.nan
     out = np.full((len(rows), problem.Y.shape[1]), np.nan, dtype)
     network = prediction_network(
-        problem.architecture, link, dtype, large=False, sparse=problem.sparse
+        problem.architecture, link, dtype, sparse=problem.sparse
     )
     rows = read_only(np.asarray(rows, np.intp))
     fixed = network, problem.params, workspace, problem.data, rows, out, block_size

@@ -6,13 +6,12 @@ from skmlp.core import products, tiles
 from skmlp.core.inputs import gather
 from skmlp.core.jit import DISABLED
 from skmlp.core.products import (
-    copy_transpose,
-    is_small,
-    large_gradient,
-    large_product,
+    FEW_ROWS,
     multiply_panel,
     pack,
     padded_width,
+    product,
+    product_gradient,
     product_kernels,
     scratch_size,
 )
@@ -32,10 +31,10 @@ each_direction = pytest.mark.parametrize("back", [0, 1])
 # Kernels for intrinsics, which Python cannot call.
 @as_kernel
 def call_tile(
-    C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, n_steps, m, n, add, following
+    C, c_at, c_row, A, a_at, a_row, a_step, B, b_at, b_row, n_steps, m, n, add, later
 ):
-    c, a = (C, c_at, c_row), (A, a_at, a_row, a_step, following)
-    tiles.tile(c, a, (B, b_at, following, 3), n_steps, m, n, add)
+    c, a = (C, c_at, c_row), (A, a_at, a_row, a_step, later)
+    tiles.tile(c, a, (B, b_at, b_row, later, 3), n_steps, m, n, add)
 
 
 @as_kernel
@@ -99,9 +98,9 @@ def matmul(A, B):
 @each_addition
 @pytest.mark.parametrize("depth", [1, 2, 7, 65])
 def test_tile(dtype, adds, depth):
-    """All sizes; A by rows, and by columns in sixes."""
+    """All sizes; A by rows, and by columns in sixes; B in a panel, and elsewhere."""
     for n in range(1, panel_of(dtype) + 1):
-        width = padded_width(n, np.dtype(dtype).itemsize)
+        width = n + 3 if n % 2 else padded_width(n, np.dtype(dtype).itemsize)
         B = np.full((depth, width), np.nan, dtype)
         B[:, :n] = draw((depth, n), dtype, n)
         b, _ = inside(B, np.nan)
@@ -119,7 +118,7 @@ def test_tile(dtype, adds, depth):
                 C, whole = inside(before)
                 at, c_row = n + 5, C.shape[1]  # row 1, column 2
                 where = C.reshape(-1), at, c_row
-                factors = a.reshape(-1), 0, a_row, a_step, b.reshape(-1), 0
+                factors = a.reshape(-1), 0, a_row, a_step, b.reshape(-1), 0, width
                 following = -NOWHERE if by_columns else NOWHERE
                 call_tile(*where, *factors, depth, m, n, adds, following)
                 expected = before.astype(np.float64)
@@ -138,7 +137,7 @@ def test_tile_hides_no_nan(dtype):
     A, B = np.ones((TILE_ROWS, 3), dtype), np.ones((3, n), dtype)
     A[2, 1] = B[2, n - 1] = np.nan
     C = np.full((TILE_ROWS, n), np.nan, dtype)
-    call_tile(C, 0, n, A, 0, 3, 1, B, 0, 3, TILE_ROWS, n, 0, 0)
+    call_tile(C, 0, n, A, 0, 3, 1, B, 0, n, 3, TILE_ROWS, n, 0, 0)
     np.testing.assert_array_equal(np.isnan(C), np.isnan(A @ B))
 
 
@@ -259,22 +258,25 @@ def test_threads_pack_each_panel_once(dtype, back, n_threads):
 
 
 def address_of_multiply(dtype):
-    return product_kernels(np.dtype(dtype), large=True, transposes=False).multiply
-
-
-@as_kernel
-def call_small(n_rows, W):
-    return products.small(n_rows, W)
+    return product_kernels(np.dtype(dtype)).multiply
 
 
 NO_WEIGHTS = {dtype: np.empty((0, 0), dtype) for dtype in DTYPES}
+NO_PANELS = {dtype: np.empty(0, dtype) for dtype in DTYPES}
 
 
-def product(A, panels, N):
-    """For some rows of a large block, which has its weights in panels."""
+def product_of_panels(A, panels, N):
+    """For some rows of a block that has its weights in panels."""
     C, whole = inside(np.full((len(A), N), np.nan, A.dtype))
-    W, n_rows = NO_WEIGHTS[A.dtype.type], products.FEW_ROWS
-    large_product(C, A, W, 0, n_rows, panels, address_of_multiply(A.dtype))
+    W = NO_WEIGHTS[A.dtype.type]
+    product(C, A, W, 0, FEW_ROWS, panels, address_of_multiply(A.dtype))
+    assert_borders_kept(C, whole)
+    return C
+
+
+def product_without_panels(A, W, back, n_rows):
+    C, whole = inside(np.full((len(A), W.shape[0 if back else 1]), np.nan, A.dtype))
+    product(C, A, W, back, n_rows, NO_PANELS[A.dtype.type], 0)
     assert_borders_kept(C, whole)
     return C
 
@@ -282,17 +284,19 @@ def product(A, panels, N):
 @each_dtype
 @each_direction
 @pytest.mark.parametrize("m", [1, 5, 6, 7, 13, 66])
-def test_large_product(dtype, back, m):
+def test_product(dtype, back, m):
     """Padding of panels, rows below and columns aside count for nothing."""
     for K, N in SHAPES[:: 5 if m > 7 or DISABLED else 1]:
+        if (K if back else N) == 1:
+            continue
         B = draw((K, N), dtype)
         A, _ = inside(draw((m, K), dtype, 1), np.nan)
         panels = pack_in_turns(np.ascontiguousarray(B.T) if back else B, back)
-        C = product(A, panels, N)
+        C = product_of_panels(A, panels, N)
         assert_close(C, matmul(A, B), dtype, K)
 
 
-@pytest.mark.skipif(DISABLED, reason="BLAS computes the products then")
+@pytest.mark.skipif(DISABLED, reason="NumPy computes the products then")
 @each_dtype
 @pytest.mark.parametrize("m", [1, 6, 7, 13, 67, 131])
 @pytest.mark.parametrize(("K", "N"), [(3, 5), (130, 67), (256, 200), (1030, 97)])
@@ -300,12 +304,14 @@ def test_rows_of_a_product_are_those_of_any_part_of_it(dtype, m, K, N):
     A, W = draw((m, K), dtype), draw((K, N), dtype, 1)
     panels, back = pack_in_turns(W, 0), pack_in_turns(np.ascontiguousarray(W.T), 1)
     assert panels.tobytes() == back.tobytes()
-    whole = product(A, panels, N)
+    whole = product_of_panels(A, panels, N)
     for length in 1, 4, 6, 17:
-        parts = [product(A[i : i + length], panels, N) for i in range(0, m, length)]
+        parts = [A[i : i + length] for i in range(0, m, length)]
+        parts = [product_of_panels(part, panels, N) for part in parts]
         assert np.concatenate(parts).tobytes() == whole.tobytes()
-    for n in {1, N // 2, N - 1}:
-        left = product(A, pack_in_turns(np.ascontiguousarray(W[:, :n]), 0), n)
+    for n in {2, N // 2, N - 1}:
+        panels = pack_in_turns(np.ascontiguousarray(W[:, :n]), 0)
+        left = product_of_panels(A, panels, n)
         assert left.tobytes() == whole[:, :n].tobytes()
 
 
@@ -314,10 +320,11 @@ def gradient(A, dZ, dW, adds, n_threads=1, order=None):
     dtype = dW.dtype
     part, whole = inside(dW)
     for rank in range(n_threads) if order is None else order:
-        room = np.full(scratch_size(dtype.itemsize), np.nan, dtype)
+        size = scratch_size(max(A.size, dZ.size), dtype.itemsize)
+        room = np.full(size, np.nan, dtype)
         scratch, around = inside(room)
         arguments = scratch, address_of_multiply(dtype), adds, rank, n_threads
-        turn = large_gradient(part, A, dZ, *arguments)
+        turn = product_gradient(part, A, dZ, *arguments)
         assert 0 <= turn < n_threads
         assert_borders_kept(scratch, around)
     assert_borders_kept(part, whole)
@@ -330,7 +337,7 @@ AROUND_BLOCKS = [1, 7, 8, 13, 255, 256, 257, 512, 513]
 @each_dtype
 @each_addition
 @pytest.mark.parametrize("depth", AROUND_BLOCKS)
-def test_large_gradient(dtype, adds, depth):
+def test_product_gradient(dtype, adds, depth):
     shapes = [*SHAPES[:289:7], (255, 17), (ROWS_OF_GRADIENT + 1, 65), (530, 130)]
     for m, n in shapes:
         A, _ = inside(draw((depth, m), dtype, 1), np.nan)
@@ -345,20 +352,45 @@ def test_large_gradient(dtype, adds, depth):
 
 @each_dtype
 @each_direction
-@pytest.mark.parametrize("n_rows", range(1, products.FEW_ROWS))
+@pytest.mark.parametrize("n_rows", range(1, FEW_ROWS))
 def test_product_of_few_rows_is_without_panels(dtype, back, n_rows):
     for K, N in SHAPES[:: 11 if DISABLED else 3]:
         B, A = draw((K, N), dtype), draw((n_rows, K), dtype, 1)
         W, _ = inside(np.ascontiguousarray(B.T) if back else B, np.nan)
-        C, whole = inside(np.full((n_rows, N), np.nan, dtype))
-        large_product(C, A, W, back, n_rows, np.empty(0, dtype), 0)
+        C = product_without_panels(A, W, back, n_rows)
         assert_close(C, matmul(A, B), dtype, K)
-        assert_borders_kept(C, whole)
         if DISABLED:
             break
 
 
-@pytest.mark.skipif(DISABLED, reason="BLAS computes the products then")
+@each_dtype
+@each_direction
+@pytest.mark.parametrize("n_rows", [1, 5, 40])
+def test_a_single_output_needs_no_panels(dtype, back, n_rows):
+    for K in SIZES:
+        W, _ = inside(draw((K, 1), dtype), np.nan)
+        A = draw((n_rows, 1 if back else K), dtype, 1)
+        C = product_without_panels(A, W, back, n_rows)
+        assert_close(C, matmul(A, W.T if back else W), dtype, K)
+
+
+@pytest.mark.skipif(DISABLED, reason="NumPy computes the products then")
+@each_dtype
+@each_addition
+def test_copies_of_the_factors_change_no_bit(dtype, adds):
+    """Both are large; then the left one is small, the right one, and both."""
+    depth = DEPTH_OF_GRADIENT + 5
+    n = 2 * products._BYTES_IN_PLACE // (np.dtype(dtype).itemsize * depth)
+    A, dZ = draw((2, depth, n), dtype)
+    before = draw((n, n), dtype, 1)
+    expected = gradient(A, dZ, before, adds)
+    for i, j in (n, 19), (13, n), (13, 19):
+        left, right = (np.ascontiguousarray(F[:, :k]) for F, k in ((A, i), (dZ, j)))
+        part = gradient(left, right, np.ascontiguousarray(before[:i, :j]), adds)
+        assert part.tobytes() == expected[:i, :j].tobytes()
+
+
+@pytest.mark.skipif(DISABLED, reason="NumPy computes the products then")
 @each_dtype
 @each_addition
 @pytest.mark.parametrize("n_threads", [2, 3, 8])
@@ -385,9 +417,9 @@ def test_turns_go_on_from_product_to_product():
         for i, (m, n) in enumerate(shapes):
             A, dZ = np.ones((9, m)), np.ones((9, n))
             dW = np.zeros((m, n))
-            scratch = np.empty(scratch_size(8))
+            scratch = np.empty(0)
             multiply = address_of_multiply(np.float64)
-            turn = large_gradient(dW, A, dZ, scratch, multiply, 0, turn, n_threads)
+            turn = product_gradient(dW, A, dZ, scratch, multiply, 0, turn, n_threads)
             done[rank, i] = np.count_nonzero(dW)
     np.testing.assert_array_equal(done.sum(axis=0), [m * n for m, n in shapes])
 
@@ -402,26 +434,12 @@ def test_multiply_panel_takes_any_tiles():
     call_copy_columns(tiled, 0, np.ascontiguousarray(A.T).reshape(-1), 0, m, depth, m)
     by_rows, by_columns = np.full((2, m, n), np.nan)
     steps = depth, TILE_ROWS * depth, 1
-    factor = panel, 0, depth, m, n, 0, 0
+    factor = panel, 0, padded_width(n, 8), depth, m, n, 0, 0
     multiply_panel(by_rows, 0, A.reshape(-1), 0, *steps, *factor)
     steps = 1, TILE_ROWS * depth, TILE_ROWS
     multiply_panel(by_columns, 0, tiled, 0, *steps, *factor)
     np.testing.assert_allclose(by_rows, A @ B, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(by_columns, A @ B, rtol=1e-12, atol=1e-13)
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [
-        ((1, 1000, 1000), True),
-        ((1, 1000, 1001), False),
-        ((100, 100, 100), True),
-        ((101, 100, 100), False),
-    ],
-)
-def test_what_is_small(shape, expected):
-    assert is_small(*shape) == expected
-    assert call_small(shape[0], np.empty(shape[1:])) == expected
 
 
 @each_dtype
@@ -431,14 +449,3 @@ def test_padded_width(dtype):
         width = padded_width(n, itemsize)
         assert width % lanes == 0
         assert n <= width < n + lanes
-
-
-@each_dtype
-def test_copy_transpose(dtype):
-    for K in (*range(1, 40), 64, 100):
-        for N in (*range(1, 40), 64, 100):
-            W = draw((K, N), dtype)
-            there, whole = inside(np.full((N, K), SENTINEL, dtype))
-            copy_transpose(there.reshape(-1), W)
-            np.testing.assert_array_equal(there, W.T)
-            assert_borders_kept(there, whole)

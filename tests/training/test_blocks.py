@@ -91,7 +91,7 @@ def test_chunks_of_a_network_that_is_large_enough():
     sizes = [
         training_chunk_size(architecture, data, n) for n in (64, 90, 91, 200, 1000)
     ]
-    assert sizes == [64, 90, 46, 50, 250]
+    assert sizes == [64, 45, 46, 50, 250]
 
 
 def test_batch_normalisation_needs_the_whole_minibatch():
