@@ -30,7 +30,7 @@ import skmlp
 from skmlp.core.activations import activation_addresses
 from skmlp.core.architecture import make_architecture
 from skmlp.core.inputs import read_only
-from skmlp.core.intrinsics import call, vector_view
+from skmlp.core.intrinsics import call, refer, vector_view
 from skmlp.core.layout import bias, tail
 from skmlp.core.minibatches import row_weights
 from skmlp.core.network import (
@@ -70,7 +70,8 @@ def chunk_of(rows, start, n_rows, at, size):
 @numba.njit
 def run_products(network, gradient, params, workspace, data, rows, sizes, n_epochs):
     """The matrix products, as training computes them; panels of weights included."""
-    layout, (block_size, chunk_size), zero = network.layout, sizes, np.int64(0)
+    network, (block_size, chunk_size), zero = refer(network), sizes, np.int64(0)
+    layout = network.layout
     last, team = layout.table.shape[0] - 1, Team(0, 1, 0)
     for _ in range(n_epochs):
         for start in range(0, rows.size, block_size):

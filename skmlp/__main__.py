@@ -44,7 +44,7 @@ def warm_up(dtype):
     dropout_steps(dtype)
     dropout_addresses(dtype)
     csr_addresses(dtype)
-    product_kernels(dtype)
+    product_kernels(dtype, back=True, copies=True)
     for optimizer in "sgd", "schedule_free":
         make_regularization(
             dtype, optimizer, weight_decay=0.1, max_norm=1.0, ema_decay=0.9

@@ -250,6 +250,7 @@ def run_epoch(
         problem.loss,
         params.dtype,
         naive.HYPER,
+        n_rows=block_size,
         sparse=problem.sparse,
     )
     n_total = n_blocks(len(order), batch_size, block_size)

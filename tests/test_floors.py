@@ -19,9 +19,10 @@ LIBRARIES = {
     "__main__": {"numpy"},
 }
 EXCEPTIONS = {
-    "core/jit.py": {"numba", "scipy"},
+    "core/jit.py": {"numba"},
     "core/intrinsics.py": {"numba", "llvmlite"},
     "core/tiles.py": {"numba", "llvmlite"},
+    "core/vectors.py": {"numba", "llvmlite"},
     "training/blas.py": {"sklearn"},
     "training/threads.py": {"sklearn"},
 }
@@ -69,18 +70,6 @@ def test_only_lower_floors(path):
             parts = name.split(".")
             floor = FLOORS[parts[1] if len(parts) > 1 else ""]
             assert floor < own or (floor == own and floor_of(path)), name
-
-
-def test_core_uses_scipy_for_its_version_only():
-    tree = ast.parse((ROOT / "core/jit.py").read_text())
-    uses = [
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "scipy"
-    ]
-    assert uses == ["__version__"]
 
 
 def docstring_lines(node):

@@ -1,15 +1,16 @@
 """How kernels are compiled: the one decorator, its checked cache, the fork guard.
 
-Only this module and ``intrinsics.py`` import Numba.
+Only this module, ``intrinsics.py``, ``tiles.py`` and ``vectors.py`` import Numba.
 """
 
+import gc
 import os
 import pickle
 import platform
+from contextlib import contextmanager
 
 import numba
 import numpy as np
-import scipy
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.compiler_lock import global_compiler_lock
@@ -79,8 +80,27 @@ def entry_point(kernel, key, arguments):
         return kernel
     place = kernel, key
     if place not in _ENTRY_POINTS:
-        _ENTRY_POINTS[place] = kernel.compile(tuple(map(numba.typeof, arguments)))
+        _ENTRY_POINTS[place] = compiled(kernel, tuple(map(numba.typeof, arguments)))
     return _ENTRY_POINTS[place]
+
+
+def compiled(kernel, signature):
+    """What to call for arguments of these types, from the cache or compiled now."""
+    with global_compiler_lock, _no_collection():
+        return kernel.compile(signature)
+
+
+@contextmanager
+def _no_collection():
+    """Compiling makes millions of objects; to look for garbage among them in between
+    takes an eighth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _CheckedCache(NullCache):
@@ -97,7 +117,6 @@ class _CheckedCache(NullCache):
                 platform.python_version(),
                 numba.__version__,
                 np.__version__,
-                scipy.__version__,
                 numba.config.BOUNDSCHECK,
                 numba.config.OPT,
             )

@@ -32,6 +32,8 @@ from skmlp.core.normalization import normalization_addresses
 from skmlp.core.products import (
     FEW_ROWS,
     Products,
+    is_copied,
+    pack,
     product_kernels,
 )
 from skmlp.core.team import share
@@ -52,6 +54,7 @@ from skmlp.core.workspace import (
     WHOLE,
     Chunk,
     Workspace,
+    largest_factor,
     part_of,
     rows_of,
     statistics_of,
@@ -98,20 +101,27 @@ class Network(NamedTuple):
     drop_back: int = 0
 
 
-def training_network(architecture, loss, dtype, hyper=None, *, sparse):
-    """A network that ends in a loss, whose parameters ``hyper`` holds by name."""
+def training_network(architecture, loss, dtype, hyper=None, *, n_rows, sparse):
+    """A network that ends in a loss, whose parameters ``hyper`` holds by name.
+
+    It takes up to ``n_rows`` rows at once.
+    """
     head = loss_address(loss, dtype), loss_hyper(loss, hyper or {})
-    return _network(architecture, dtype, *head, sparse=sparse, training=True)
+    back = bool((architecture.layout().widths[1:] > 1).any())
+    copies = is_copied(largest_factor(architecture, n_rows), np.dtype(dtype).itemsize)
+    products = product_kernels(dtype, back=back, copies=copies)
+    return _network(architecture, dtype, *head, products, sparse=sparse, training=True)
 
 
 @lru_cache(maxsize=256)
 def prediction_network(architecture, link, dtype, *, sparse):
     """A network that ends in a link; shared between calls."""
     head = link_address(link, dtype), np.empty(0)
-    return _network(architecture, dtype, *head, sparse=sparse, training=False)
+    products = product_kernels(dtype, back=False, copies=False)
+    return _network(architecture, dtype, *head, products, sparse=sparse, training=False)
 
 
-def _network(architecture, dtype, head, head_hyper, *, sparse, training):
+def _network(architecture, dtype, head, head_hyper, products, *, sparse, training):
     layout = architecture.layout()
     kernels = np.zeros((len(architecture.sizes), 8), object if DISABLED else np.int64)
     if sparse:
@@ -137,7 +147,7 @@ def _network(architecture, dtype, head, head_hyper, *, sparse, training):
         float(architecture.norm_epsilon),
         head,
         head_hyper,
-        product_kernels(dtype),
+        products,
         **steps,
     )
 
@@ -245,8 +255,7 @@ def pack_weights(network, params, workspace, n_rows, team):
         for back in range(2):
             there = part_of(workspace, i, PANELS + back, WHOLE)
             if there.size > 0:
-                arguments = (there, W, back, turn, team.size)
-                turn = call_for_index(network.products.pack, arguments)
+                turn = pack(there, W, back, network.products, turn, team.size)
 
 
 @jit
@@ -258,7 +267,7 @@ def affine_product(network, params, workspace, Z, A, i, data, chunk):
         call(network.kernels[i, _CSR_PRODUCT], arguments)
     else:
         there = part_of(workspace, i, PANELS, WHOLE)
-        call(kernels.product, (Z, A, W, 0, chunk.n_rows, there, kernels.multiply))
+        call(kernels.product, (Z, A, W, 0, chunk.n_rows, there, kernels))
 
 
 @jit
@@ -296,7 +305,7 @@ def delta_product(network, params, workspace, dA, dZ, i, chunk):
     """dA_{i-1} <- dZ_i W_i^T, the derivative by the activations of the layer below."""
     W, kernels = weights(params, network.layout, i), network.products
     there = part_of(workspace, i, PANELS_BACK, WHOLE)
-    call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, there, kernels.multiply))
+    call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, there, kernels))
 
 
 @jit
@@ -367,7 +376,7 @@ def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
             call(network.kernels[i, _CSR_GRADIENT], arguments)
             continue
         A = rows_of(workspace, chunk, i - 1, OUTPUTS)
-        arguments = (dW, A, dZ, scratch, kernels.multiply, adds, turn, team.size)
+        arguments = (dW, A, dZ, scratch, kernels, adds, turn, team.size)
         turn = call_for_index(kernels.gradient, arguments)
 
 

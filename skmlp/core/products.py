@@ -3,8 +3,9 @@
 The right factor B, (K, N), is first copied into panels: as many columns as a tile is
 wide, the last panel rounded up to whole vectors. At most `_DEPTH` rows of them lie
 together, so that tiles read them in order. Weights are copied once for a minibatch, and
-serve all of its rows, in whichever thread. Small gradients read both factors where they
-lie. What is thin, a few rows or a single output, is left to plain loops.
+serve all of its rows, in whichever thread. Where copying would take longer than it
+saves, tiles read a factor where it lies: for few rows, a single output, and gradients
+of small matrices.
 
 Kernels are called by address, so that each is compiled once, whoever calls it.
 """
@@ -13,42 +14,53 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, call, flat, matrix_view
+from skmlp.core.intrinsics import (
+    addresses,
+    call,
+    flat,
+    matrix_view,
+    reference_type,
+)
 from skmlp.core.jit import jit
 from skmlp.core.tiles import (
+    READS_IN_PLACE,
     TILE_ROWS,
     TILE_VECTORS,
-    VECTOR_BYTES,
     copy,
     copy_columns,
     tile,
     transpose,
 )
+from skmlp.core.vectors import VECTOR_BYTES
 
-FEW_ROWS = 8  # with fewer, packing weights takes longer than it saves
+# With fewer, packing weights takes longer than it saves.
+FEW_ROWS = 8 if READS_IN_PLACE else 1
 _DEPTH = 512
 _ROWS_AHEAD = 16  # that memory has time for, when rows are copied
 _DEPTH_OF_GRADIENT, _ROWS_OF_GRADIENT = 256, 44 * TILE_ROWS
-_BYTES_IN_PLACE = 2**18  # of a factor: what the second-level cache holds needs no copy
+# Of a factor: what the second-level cache holds needs no copy.
+_BYTES_IN_PLACE = 2**18 if READS_IN_PLACE else 0
 
 
 class Products(NamedTuple):
-    """Addresses of kernels.
+    """Addresses of kernels, zero for those that are not needed.
 
     Attributes
     ----------
     product, gradient : int
         C <- A B, and dW <- A^T dZ.
-    pack : int
-        What makes panels of weights.
     multiply : int
-        What the first two are made of.
+        What both are made of.
+    panel, panel_back, columns : int
+        What makes a panel of B, a panel of B^T, and tiles of A^T.
     """
 
     product: int = 0
     gradient: int = 0
-    pack: int = 0
     multiply: int = 0
+    panel: int = 0
+    panel_back: int = 0
+    columns: int = 0
 
 
 def padded_width(n, itemsize):
@@ -112,7 +124,7 @@ def multiply_panel(
         b_next += depth * b_pace
 
 
-@jit
+@jit(entry=True)
 def pack_panel(panel, at, B, row, column, depth, n):
     """panel[at:] <- ``depth`` rows of n columns of B, from a place on."""
     start = row * B.shape[1] + column
@@ -120,37 +132,33 @@ def pack_panel(panel, at, B, row, column, depth, n):
     copy(panel, at, padded(n, B.itemsize), B, start, B.shape[1], depth, n, ahead)
 
 
-@jit
+@jit(entry=True)
 def pack_transposed_panel(panel, at, W, row, column, depth, n):
     """The same for B = W^T."""
     lanes, width = VECTOR_BYTES // W.itemsize, padded(n, W.itemsize)
-    zero = W.dtype.type(0)
-    whole_n, whole_depth = n // lanes * lanes, depth // lanes * lanes
-    for j in range(0, whole_n, lanes):
-        for k in range(0, whole_depth, lanes):
-            start = (column + j) * W.shape[1] + row + k
-            transpose(panel, at + k * width + j, width, W, start, W.shape[1])
-    for j in range(width):
-        for k in range(whole_depth if j < whole_n else 0, depth):
-            value = W[column + j, row + k] if j < n else zero
-            panel[at + k * width + j] = value
+    for j in range(0, n, lanes):
+        for k in range(0, depth, lanes):
+            start, b_row = (column + j) * W.shape[1] + row + k, W.shape[1]
+            there = at + k * width + j
+            transpose(panel, there, width, W, start, b_row, n - j, depth - k)
 
 
-@jit
+@jit(entry=True)
 def pack_columns(panel, at, B, row, column, depth, n):
     """panel[at:] <- ``depth`` rows of n columns of B, cut into tiles' columns."""
     copy_columns(panel, at, B, row * B.shape[1] + column, B.shape[1], depth, n)
 
 
-@jit(entry=True)
-def pack(panels, W, back, turn, n_threads):
+@jit
+def pack(panels, W, back, kernels, turn, n_threads):
     """Panels of W, or on the way back of W^T; returns the turn.
 
     Each thread of a team makes some: ``turn`` counts the pieces until its next one.
     """
     (K, N), wide = W.shape, panel_width(W.itemsize)
+    kernel = kernels.panel
     if back:
-        K, N = N, K
+        (N, K), kernel = W.shape, kernels.panel_back
     all_columns = padded(N, W.itemsize)
     for column in range(0, N, wide):
         if turn == 0:
@@ -159,36 +167,19 @@ def pack(panels, W, back, turn, n_threads):
             for row in range(0, K, _DEPTH):
                 depth = min(_DEPTH, K - row)
                 at = row * all_columns + depth * column
-                if back:
-                    pack_transposed_panel(panels, at, W, row, column, depth, n)
-                else:
-                    pack_panel(panels, at, W, row, column, depth, n)
+                call(kernel, (panels, at, W, row, column, depth, n))
         turn -= 1
     return turn
 
 
-@jit
-def thin_product(C, A, B, adds):
-    """C <- A B, or C += A B; four rows of B at a time, since each takes all of C."""
-    if not adds:
-        C[:] = 0
-    depth, rest = B.shape[0], B.shape[0] % 4
-    for i in range(A.shape[0]):
-        for k in range(0, depth - rest, 4):
-            a, b, c, d = A[i, k], A[i, k + 1], A[i, k + 2], A[i, k + 3]
-            for j in range(B.shape[1]):
-                low, high = (
-                    a * B[k, j] + b * B[k + 1, j],
-                    c * B[k + 2, j] + d * B[k + 3, j],
-                )
-                C[i, j] += low + high
-        for k in range(depth - rest, depth):
-            for j in range(B.shape[1]):
-                C[i, j] += A[i, k] * B[k, j]
+@jit(view=True)
+def transposed(column):
+    """A matrix of one column as one of one row."""
+    return matrix_view(column, np.int64(0), (np.int64(1), column.size))
 
 
 @jit
-def thin_product_back(C, A, B):
+def dot_products(C, A, B):
     """C <- A B^T."""
     for i in range(A.shape[0]):
         for k in range(B.shape[0]):
@@ -199,51 +190,19 @@ def thin_product_back(C, A, B):
 
 
 @jit
-def thin_gradient(C, A, B, adds):
-    """C <- A^T B, or C += A^T B."""
-    if not adds:
-        C[:] = 0
-    for k in range(C.shape[0]):
-        for i in range(A.shape[0]):
-            for j in range(C.shape[1]):
-                C[k, j] += A[i, k] * B[i, j]
-
-
-@jit(view=True)
-def transposed(column):
-    """A matrix of one column as one of one row."""
-    return matrix_view(column, np.int64(0), (np.int64(1), column.size))
-
-
-@jit(entry=True)
-def product(C, A, W, back, n_rows, panels, multiply):
-    """C <- A W, or on the way back A W^T, for some of a block's ``n_rows`` rows."""
-    if W.shape[1] == 1:
-        if back:
-            for i in range(C.shape[0]):
-                for j in range(C.shape[1]):
-                    C[i, j] = A[i, 0] * W[j, 0]
-        else:
-            thin_product_back(C, A, transposed(W))
-    elif n_rows >= FEW_ROWS:
-        product_of_panels(C, A, panels, multiply)
-    elif back:
-        thin_product_back(C, A, W)
-    else:
-        thin_product(C, A, W, 0)
-
-
-@jit
-def product_of_panels(C, A, panels, multiply):
-    """C <- A B."""
+def multiply_panels(C, A, B, in_place, multiply):
+    """C <- A B; B consists of panels, or else lies there row by row."""
     (m, n), wide, at = C.shape, panel_width(C.itemsize), np.int64(0)
     n_below, step = A.shape[1], np.int64(1)
     for row in range(0, n_below, _DEPTH):
         depth = min(_DEPTH, n_below - row)
         for column in range(0, n, wide):
             width = min(wide, n - column)
-            b_row = padded(width, C.itemsize)
-            size = depth * b_row
+            b_at, b_row, following = row * n + column, n, np.int64(0)
+            if not in_place:
+                b_at, b_row = at, padded(width, C.itemsize)
+                at += depth * b_row
+                following = min(depth * b_row, B.size - at)
             arguments = (
                 C,
                 column,
@@ -252,21 +211,32 @@ def product_of_panels(C, A, panels, multiply):
                 n_below,
                 TILE_ROWS * n_below,
                 step,
-                panels,
-                at,
+                B,
+                b_at,
                 b_row,
                 depth,
                 m,
                 width,
-                min(size, panels.size - at - size),
+                following,
                 row,
             )
             call(multiply, arguments)
-            at += size
 
 
-@jit
-def gradient_rows(dW, A, dZ, scratch, multiply, adds, first, m):
+@jit(entry=True)
+def product(C, A, W, back, n_rows, panels, kernels):
+    """C <- A W, or on the way back A W^T, for some of a block's ``n_rows`` rows."""
+    is_column = W.shape[1] == 1
+    in_place = is_column or n_rows < FEW_ROWS
+    if in_place and back != is_column:  # rows of W are what rows of A meet
+        dot_products(C, A, transposed(W) if is_column else W)
+    else:
+        B = flat(W) if in_place else panels
+        multiply_panels(C, A, B, in_place, kernels.multiply)
+
+
+@jit(once=True)
+def gradient_rows(dW, A, dZ, scratch, kernels, adds, first, m):
     """m rows of dW <- A^T dZ, or dW += A^T dZ.
 
     A's tiles lie right behind the panel: what the processor fetches at its end should
@@ -281,13 +251,14 @@ def gradient_rows(dW, A, dZ, scratch, multiply, adds, first, m):
         if _is_copied(A.size, itemsize):
             left, a_at = scratch, depth * padded(min(wide, n), itemsize)
             tile_step, a_step = TILE_ROWS * depth, TILE_ROWS
-            pack_columns(scratch, a_at, A, row, first, depth, m)
+            call(kernels.columns, (scratch, a_at, A, row, first, depth, m))
         for column in range(0, n, wide):
             width = min(wide, n - column)
             right, b_at, b_row = flat(dZ), row * n + column, n
             if _is_copied(dZ.size, itemsize):
                 right, b_at, b_row = scratch, none, padded(width, itemsize)
-                pack_panel(scratch, b_at, dZ, row, column, depth, width)
+                arguments = (scratch, b_at, dZ, row, column, depth, width)
+                call(kernels.panel, arguments)
             arguments = (
                 dW,
                 first * n + column,
@@ -305,20 +276,14 @@ def gradient_rows(dW, A, dZ, scratch, multiply, adds, first, m):
                 none,
                 adds + row,
             )
-            call(multiply, arguments)
+            call(kernels.multiply, arguments)
 
 
 @jit(entry=True)
-def product_gradient(dW, A, dZ, scratch, multiply, adds, turn, n_threads):
+def product_gradient(dW, A, dZ, scratch, kernels, adds, turn, n_threads):
     """dW <- A^T dZ, or dW += A^T dZ, piece by piece; returns the turn."""
-    if dW.shape[1] == 1 or dZ.shape[0] < FEW_ROWS:
-        if turn == 0:
-            turn = n_threads
-            if dW.shape[1] == 1:  # dW^T = dZ^T A
-                thin_product(transposed(dW), transposed(dZ), A, adds)
-            else:
-                thin_gradient(dW, A, dZ, adds)
-        return turn - 1
+    if dW.shape[1] == 1:  # dW^T = dZ^T A
+        dW, A, dZ = transposed(dW), dZ, A
     m, most = dW.shape[0], n_threads * _ROWS_OF_GRADIENT
     n_pieces = n_threads * -(-m // most)
     length = -(-m // (n_pieces * TILE_ROWS)) * TILE_ROWS
@@ -326,24 +291,31 @@ def product_gradient(dW, A, dZ, scratch, multiply, adds, turn, n_threads):
         if turn == 0:
             turn = n_threads
             rows = min(length, m - first)
-            gradient_rows(dW, A, dZ, scratch, multiply, adds, first, rows)
+            gradient_rows(dW, A, dZ, scratch, kernels, adds, first, rows)
         turn -= 1
     return turn
 
 
-def product_kernels(dtype):
-    """Those of the working type."""
-    index, turn = ("index",) * 4, ("index", "index")
-    tiles = "matrix", "index", "vector", *index, "vector", *index, *index[1:]
+def product_kernels(dtype, *, back, copies):
+    """Those of the working type.
+
+    ``back``: with panels for the way back; ``copies``: with those by which gradients of
+    large matrices copy factors.
+    """
+    index, kernels = ("index",) * 4, reference_type(Products())
+    tiles = "matrix", "index", "vector", *index, "vector", *index, *index[:3]
+    copy_form = "vector", "index", "matrix", *index
     forms = {
-        product: ("matrix", "matrix", "matrix", *turn, "vector", "index"),
-        product_gradient: (
-            *("matrix", "matrix", "matrix", "vector", "index", "index"),
-            *turn,
-        ),
-        pack: ("vector", "matrix", "index", *turn),
+        product: ("matrix", "matrix", "matrix", *index[:2], "vector", kernels),
+        product_gradient: ("matrix", "matrix", "matrix", "vector", kernels, *index[:3]),
         multiply_panel: tiles,
+        pack_panel: copy_form,
+        pack_transposed_panel: copy_form if back else None,
+        pack_columns: copy_form if copies else None,
     }
     return Products(
-        *(addresses((kernel,), dtype, form)[0] for kernel, form in forms.items())
+        *(
+            addresses((kernel,), dtype, form)[0] if form else 0
+            for kernel, form in forms.items()
+        )
     )

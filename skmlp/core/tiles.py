@@ -5,149 +5,38 @@ b_pace), n_steps, m, n, add)``
     C <- A B, or C + A B, for at most `TILE_ROWS` x `TILE_VECTORS` vectors of C. It
     begins at ``c_at`` of the array and has m rows, ``c_row`` apart, and n columns.
     Element (i, k) of A lies at ``a_at + i a_row + k a_step``. B, at ``b_at``, has
-    ``n_steps`` rows, ``b_row`` apart, of n numbers; they are read as whole vectors, so
-    that there must be some memory behind the last. Meanwhile the processor may fetch
-    the next tile of A, ``a_next`` further on, and ``b_pace`` numbers per step of what
-    lies ``b_next`` behind the beginning of B.
+    ``n_steps`` rows, ``b_row`` apart, of n numbers, unless `READS_IN_PLACE` rounded up
+    to whole vectors. Meanwhile the processor may fetch the next tile of A, ``a_next``
+    further on, and ``b_pace`` numbers per step of what lies ``b_next`` behind the
+    beginning of B.
 ``copy(P, p_at, p_row, B, b_at, b_row, n_rows, n, ahead)``
     Rows of n numbers, rounded up to ``p_row`` by zeros if that is less than a vector.
     Meanwhile the processor fetches what lies ``ahead`` of each.
 ``copy_columns(P, p_at, B, b_at, b_row, n_rows, n)``
     Tiles of `TILE_ROWS` of n columns, one behind the other, each row by row.
-``transpose(P, p_at, p_row, B, b_at, b_row)``
-    One square block, as wide as a vector.
+``transpose(P, p_at, p_row, B, b_at, b_row, n_rows, n)``
+    One square block, as wide as a vector, or as much of it as B has rows and columns:
+    columns are stored as whole vectors, in which the last row is repeated.
 
 Each element of C is the sum over k in this order, wherever in a tile it lies: a
 product has the same bits however it is cut into tiles and given to threads.
 With the JIT off (``NUMBA_DISABLE_JIT=1``) each has a plain NumPy form.
 """
 
-import numba
-from llvmlite import binding, ir
+import numpy as np
+from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
 from skmlp.core.jit import DISABLED, jit
+from skmlp.core.vectors import INT64, VECTOR_BYTES, VECTORS_OF_ROW, Vectors
 
-
-def _features():
-    """What the processor can do, as far as Numba is allowed to use it."""
-    if numba.config.CPU_FEATURES is not None:
-        return set(numba.config.CPU_FEATURES.split(","))
-    if numba.config.CPU_NAME == "generic":
-        return set()
-    try:
-        return set(binding.get_host_cpu_features().flatten().split(","))
-    except RuntimeError:  # not known on this system
-        return set()
-
-
-def _vectors(features):
-    """Bytes of a vector, and how many of them six rows of a tile may have each.
-
-    Sums, a row of B and a factor then fill 32 registers, or 16.
-    """
-    if "+avx512f" in features:
-        return 64, 4
-    if "+avx" in features:
-        return 32, 2
-    return 16, 4 if "+neon" in features else 2
-
-
-TILE_ROWS = 6
+TILE_ROWS, TILE_VECTORS = 6, VECTORS_OF_ROW
 _ROWS_TOGETHER = 16
-_LINE_BYTES = 64  # of the cache
-VECTOR_BYTES, TILE_VECTORS = _vectors(_features())
+READS_IN_PLACE = VECTOR_BYTES > 16  # shorter ones cannot be read in part
 _FETCHES = VECTOR_BYTES == 64  # a step of 24 products leaves time for it, one of 12 not
 _ROWS_AHEAD = 8  # of B, that memory has time for
-
-
-class _Vectors:
-    """Loads and stores of whole vectors at places counted in numbers."""
-
-    def __init__(self, builder, real, lanes=None):
-        self.align = 4 if isinstance(real, ir.FloatType) else 8
-        self.builder, self.lanes = builder, lanes or VECTOR_BYTES // self.align
-        self.type = ir.VectorType(real, self.lanes)
-
-    def _at(self, start, offset):
-        place = self.builder.gep(start, [offset])
-        return self.builder.bitcast(place, self.type.as_pointer())
-
-    def load(self, start, offset):
-        return self.builder.load(self._at(start, offset), align=self.align)
-
-    def store(self, value, start, offset):
-        self.builder.store(value, self._at(start, offset), align=self.align)
-
-    def mask(self, n):
-        """For the first n numbers of a vector; n may be negative, or too large."""
-        lanes = ir.Constant(ir.VectorType(_INT32, self.lanes), list(range(self.lanes)))
-        n = self.broadcast(self.builder.trunc(n, _INT32))
-        return self.builder.icmp_signed("<", lanes, n)
-
-    def _masked(self, what, result, *arguments):
-        builder, pointer = self.builder, self.type.as_pointer()
-        name = f"llvm.masked.{what}.v{self.lanes}f{8 * self.align}.p0"
-        kinds = [
-            pointer if argument.type == pointer else argument.type
-            for argument in arguments
-        ]
-        function = ir.FunctionType(result, kinds)
-        function = cgutils.get_or_insert_function(builder.module, function, name)
-        return builder.call(function, arguments)
-
-    def load_part(self, start, offset, mask):
-        """Zero where there is nothing."""
-        zero, place = ir.Constant(self.type, None), self._at(start, offset)
-        arguments = place, _INT32(self.align), mask, zero
-        return self._masked("load", self.type, *arguments)
-
-    def store_part(self, value, start, offset, mask):
-        arguments = value, self._at(start, offset), _INT32(self.align), mask
-        self._masked("store", ir.VoidType(), *arguments)
-
-    def broadcast(self, number):
-        undefined = ir.Constant(ir.VectorType(number.type, self.lanes), ir.Undefined)
-        first = self.builder.insert_element(undefined, number, _INT32(0))
-        return self._shuffle(first, undefined, [0] * self.lanes)
-
-    def _shuffle(self, a, b, places):
-        mask = ir.Constant(ir.VectorType(_INT32, self.lanes), places)
-        return self.builder.shuffle_vector(a, b, mask)
-
-    def exchange(self, a, b, distance):
-        """Swap the off-diagonal parts of a pair of rows: a step of a transposition."""
-        n = self.lanes
-        low = [i if not i & distance else n + i - distance for i in range(n)]
-        high = [i + distance if not i & distance else n + i for i in range(n)]
-        return self._shuffle(a, b, low), self._shuffle(a, b, high)
-
-    def fetch(self, start, offset, *, level=1, writes=0):
-        """Ask for a line of memory, to be in this level of the cache."""
-        pointer = ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [pointer, _INT32, _INT32, _INT32])
-        function = cgutils.get_or_insert_function(
-            self.builder.module, kind, "llvm.prefetch.p0"
-        )
-        place = self.builder.bitcast(self.builder.gep(start, [offset]), pointer)
-        arguments = place, _INT32(writes), _INT32(4 - level), _INT32(1)
-        self.builder.call(function, arguments)
-
-    def fetch_row(self, n_vectors, start, offset, *, writes=0):
-        """Ask for all lines of a row of vectors."""
-        for at in range(0, n_vectors * self.lanes, _LINE_BYTES // self.align):
-            self.fetch(start, _INT64(offset + at), writes=writes)
-
-    def multiply_add(self):
-        """The function a b + c, fused where the processor can."""
-        name = f"llvm.fmuladd.v{self.lanes}f{8 * self.align}"
-        kind = ir.FunctionType(self.type, [self.type] * 3)
-        return cgutils.get_or_insert_function(self.builder.module, kind, name)
-
-
-_INT32, _INT64 = ir.IntType(32), ir.IntType(64)
 
 
 def _begin(context, builder, kind, array, offset):
@@ -164,7 +53,7 @@ def _tile(n_vectors):
     def tile(context, c, a, b, n_steps, m, n, add):
         def generate(context, builder, signature, args):
             kinds = [place.types[0] for place in signature.args[:3]]
-            vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
+            vectors = Vectors(builder, context.get_value_type(kinds[0].dtype))
             c, a, b = (cgutils.unpack_tuple(builder, place) for place in args[:3])
             n_steps, m, n, add = args[3:]
             c_row, (a_row, a_step, a_next), (b_row, b_next, b_pace) = c[2], a[2:], b[2:]
@@ -175,14 +64,16 @@ def _tile(n_vectors):
             factors = (a, a_row, a_step), (b, b_row)
             following = builder.gep(a, [a_next]), builder.gep(b, [b_next]), b_pace
             for i in range(TILE_ROWS):
-                row = builder.mul(c_row, _INT64(i))
+                row = builder.mul(c_row, INT64(i))
                 vectors.fetch_row(n_vectors, builder.gep(c, [row]), 0, writes=1)
-            sums = _sums(builder, vectors, n_vectors, *factors, following, n_steps, m)
-            whole = builder.and_(
-                builder.icmp_signed("==", m, _INT64(TILE_ROWS)),
-                builder.icmp_signed("==", n, _INT64(n_vectors * vectors.lanes)),
+            sums = _sums(
+                builder, vectors, n_vectors, *factors, following, n_steps, m, n
             )
-            adds = builder.icmp_signed("!=", add, _INT64(0))
+            whole = builder.and_(
+                builder.icmp_signed("==", m, INT64(TILE_ROWS)),
+                builder.icmp_signed("==", n, INT64(n_vectors * vectors.lanes)),
+            )
+            adds = builder.icmp_signed("!=", add, INT64(0))
             with builder.if_else(whole) as (all_of_it, part_of_it):
                 with all_of_it:
                     _store_whole(builder, vectors, sums, c, c_row, adds)
@@ -195,36 +86,35 @@ def _tile(n_vectors):
     return tile
 
 
-def _sums(builder, vectors, n_vectors, a, b, following, n_steps, m):
+def _sums(builder, vectors, n_vectors, a, b, following, n_steps, m, n):
     """Rows of vectors: the sums over k of a[i, k] times row k of B.
 
-    Rows beyond m repeat the last one, so that nothing is read that is not there.
+    The last vector of B is read as far as it goes.
     """
     (a, a_row, a_step), (b, b_row), (a_next, b_next, b_pace) = a, b, following
     multiply_add = vectors.multiply_add()
-    last = builder.sub(m, _INT64(1))
-    rows = [
-        builder.select(builder.icmp_signed("<", _INT64(i), m), _INT64(i), last)
-        for i in range(TILE_ROWS)
-    ]
-    offsets = [builder.mul(a_row, i) for i in rows]
+    offsets = _row_offsets(builder, TILE_ROWS, a_row, m)
+    size = (n_vectors - 1) * vectors.lanes
+    mask = vectors.mask(builder.sub(n, INT64(size)))
     before = builder.block
     body = builder.append_basic_block("sums")
     after = builder.append_basic_block("summed")
     builder.branch(body)
     builder.position_at_end(body)
-    starts = _INT64(0), a, b, a_next, b_next
+    starts = INT64(0), a, b, a_next, b_next
     k, a_k, b_k, a_later, b_later = (builder.phi(start.type) for start in starts)
     sums = [
         [builder.phi(vectors.type) for _ in range(n_vectors)] for _ in range(TILE_ROWS)
     ]
-    row = [vectors.load(b_k, _INT64(v * vectors.lanes)) for v in range(n_vectors)]
+    row = [vectors.load(b_k, INT64(v)) for v in range(0, size, vectors.lanes)]
+    end = b_k, INT64(size)
+    row.append(vectors.load_part(*end, mask) if READS_IN_PLACE else vectors.load(*end))
     a_here = _opaque(builder, a_k)
     if _FETCHES:
-        ahead = builder.gep(b_k, [builder.mul(b_row, _INT64(_ROWS_AHEAD))])
+        ahead = builder.gep(b_k, [builder.mul(b_row, INT64(_ROWS_AHEAD))])
         vectors.fetch_row(n_vectors, ahead, 0)
-        vectors.fetch(a_later, _INT64(0))
-        vectors.fetch(b_later, _INT64(0), level=2)
+        vectors.fetch(a_later, INT64(0))
+        vectors.fetch(b_later, INT64(0), level=2)
     added = []
     for offset, parts in zip(offsets, sums):
         factor = vectors.broadcast(builder.load(builder.gep(a_here, [offset])))
@@ -232,10 +122,10 @@ def _sums(builder, vectors, n_vectors, a, b, following, n_steps, m):
             [builder.call(multiply_add, [factor, x, s]) for x, s in zip(row, parts)]
         )
     steps = (
-        (k, _INT64(0), builder.add(k, _INT64(1))),
+        (k, INT64(0), builder.add(k, INT64(1))),
         (a_k, a, builder.gep(a_here, [a_step])),
         (b_k, b, builder.gep(b_k, [b_row])),
-        (a_later, a_next, builder.gep(a_later, [_INT64(TILE_ROWS)])),
+        (a_later, a_next, builder.gep(a_later, [INT64(TILE_ROWS)])),
         (b_later, b_next, builder.gep(b_later, [b_pace])),
         *(
             (s, ir.Constant(vectors.type, None), x)
@@ -251,6 +141,15 @@ def _sums(builder, vectors, n_vectors, a, b, following, n_steps, m):
     return added
 
 
+def _row_offsets(builder, count, distance, n_rows):
+    """Where rows begin; those beyond n_rows repeat the last one, which is there."""
+    last, rows = builder.sub(n_rows, INT64(1)), []
+    for i in range(count):
+        is_there = builder.icmp_signed("<", INT64(i), n_rows)
+        rows.append(builder.select(is_there, INT64(i), last))
+    return [builder.mul(distance, row) for row in rows]
+
+
 def _opaque(builder, pointer):
     """The same pointer, but LLVM cannot know.
 
@@ -262,7 +161,7 @@ def _opaque(builder, pointer):
 
 def _store_whole(builder, vectors, sums, c, c_row, adds):
     places = [
-        (value, builder.mul(c_row, _INT64(i)), _INT64(v * vectors.lanes))
+        (value, builder.mul(c_row, INT64(i)), INT64(v * vectors.lanes))
         for i, parts in enumerate(sums)
         for v, value in enumerate(parts)
     ]
@@ -280,14 +179,14 @@ def _store_whole(builder, vectors, sums, c, c_row, adds):
 def _store_part(builder, vectors, sums, c, c_row, m, n, adds):
     """The first m rows and n columns."""
     masks = [
-        vectors.mask(builder.sub(n, _INT64(v * vectors.lanes)))
+        vectors.mask(builder.sub(n, INT64(v * vectors.lanes)))
         for v in range(len(sums[0]))
     ]
     for i, parts in enumerate(sums):
-        with builder.if_then(builder.icmp_signed("<", _INT64(i), m)):
-            start = builder.gep(c, [builder.mul(c_row, _INT64(i))])
+        with builder.if_then(builder.icmp_signed("<", INT64(i), m)):
+            start = builder.gep(c, [builder.mul(c_row, INT64(i))])
             for v, (value, mask) in enumerate(zip(parts, masks)):
-                place = _INT64(v * vectors.lanes)
+                place = INT64(v * vectors.lanes)
                 before = vectors.load_part(start, place, mask)
                 before = builder.select(adds, before, ir.Constant(vectors.type, None))
                 vectors.store_part(builder.fadd(value, before), start, place, mask)
@@ -299,11 +198,11 @@ def _copy(context, P, p_at, p_row, B, b_at, b_row, n_rows, n, ahead):
 
     def generate(context, builder, signature, args):
         kinds = signature.args
-        vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
+        vectors = Vectors(builder, context.get_value_type(kinds[0].dtype))
         p = _begin(context, builder, kinds[0], args[0], args[1])
         b = _begin(context, builder, kinds[3], args[3], args[4])
         p_row, b_row, n_rows, n, ahead = args[2], *args[5:]
-        lanes = _INT64(vectors.lanes)
+        lanes = INT64(vectors.lanes)
         n_whole = builder.sdiv(n, lanes)
         start = builder.mul(n_whole, lanes)
         rest = builder.sub(n, start)
@@ -316,7 +215,7 @@ def _copy(context, P, p_at, p_row, B, b_at, b_row, n_rows, n, ahead):
                 place = builder.mul(columns.index, lanes)
                 vectors.fetch(here, builder.add(place, ahead))
                 vectors.store(vectors.load(here, place), there, place)
-            with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
+            with builder.if_then(builder.icmp_signed(">", rest, INT64(0))):
                 vectors.fetch(here, builder.add(start, ahead))
                 part = vectors.load_part(here, start, mask)
                 vectors.store_part(part, there, start, room)
@@ -340,7 +239,7 @@ def _copy_columns(context, P, p_at, B, b_at, b_row, n_rows, n):
         p = _begin(context, builder, kinds[0], args[0], args[1])
         b = _begin(context, builder, kinds[2], args[2], args[3])
         b_row, n_rows, n = args[4:]
-        step, group = _INT64(TILE_ROWS), _INT64(_ROWS_TOGETHER)
+        step, group = INT64(TILE_ROWS), INT64(_ROWS_TOGETHER)
         count = cgutils.for_range
         n_whole, rest = builder.sdiv(n, step), builder.srem(n, step)
 
@@ -350,14 +249,14 @@ def _copy_columns(context, P, p_at, B, b_at, b_row, n_rows, n):
             part = numbers.load(b, builder.add(here, offset))
             numbers.store(part, p, builder.add(there, offset))
 
-        whole, single = _Vectors(builder, real, TILE_ROWS), _Vectors(builder, real, 1)
-        slices = cgutils.for_range_slice(builder, _INT64(0), n_rows, group)
+        whole, single = Vectors(builder, real, TILE_ROWS), Vectors(builder, real, 1)
+        slices = cgutils.for_range_slice(builder, INT64(0), n_rows, group)
         with slices as (first, _):
             left = builder.sub(n_rows, first)
             size = builder.select(builder.icmp_signed("<", left, group), left, group)
             with count(builder, n_whole) as tiles, count(builder, size) as rows:
                 row = builder.add(first, rows.index)
-                copy_part(row, tiles.index, whole, _INT64(0))
+                copy_part(row, tiles.index, whole, INT64(0))
         with count(builder, n_rows) as rows, count(builder, rest) as columns:
             copy_part(rows.index, n_whole, single, columns.index)
         return context.get_dummy_value()
@@ -367,29 +266,32 @@ def _copy_columns(context, P, p_at, B, b_at, b_row, n_rows, n):
 
 
 @intrinsic
-def _transpose(context, P, p_at, p_row, B, b_at, b_row):
+def _transpose(context, P, p_at, p_row, B, b_at, b_row, n_rows, n):
     """Transpose a block in registers."""
 
     def generate(context, builder, signature, args):
         kinds = signature.args
-        vectors = _Vectors(builder, context.get_value_type(kinds[0].dtype))
+        vectors = Vectors(builder, context.get_value_type(kinds[0].dtype))
         p = _begin(context, builder, kinds[0], args[0], args[1])
         b = _begin(context, builder, kinds[3], args[3], args[4])
-        n = vectors.lanes
-        rows = [vectors.load(b, builder.mul(args[5], _INT64(i))) for i in range(n)]
+        p_row, b_row, n_rows, n = args[2], *args[5:]
+        lanes, mask = vectors.lanes, vectors.mask(n)
+        offsets = _row_offsets(builder, lanes, b_row, n_rows)
+        rows = [vectors.load_part(b, offset, mask) for offset in offsets]
         distance = 1
-        while distance < n:
-            for i in range(n):
+        while distance < lanes:
+            for i in range(lanes):
                 if not i & distance:
                     pair = rows[i], rows[i + distance]
                     rows[i], rows[i + distance] = vectors.exchange(*pair, distance)
             distance *= 2
         for i, row in enumerate(rows):
-            vectors.store(row, p, builder.mul(args[2], _INT64(i)))
+            with builder.if_then(builder.icmp_signed("<", INT64(i), n)):
+                vectors.store(row, p, builder.mul(p_row, INT64(i)))
         return context.get_dummy_value()
 
     index = types.intp
-    return types.none(P, index, index, B, index, index), generate
+    return types.none(P, index, index, B, *(index,) * 4), generate
 
 
 def _rows(array, at, shape, row, step=1):
@@ -420,9 +322,13 @@ if DISABLED:
             out = _rows(P, p_at + first * n_rows, (n_rows, width), TILE_ROWS)
             out[:] = _rows(B, b_at + first, (n_rows, width), b_row)
 
-    def transpose(P, p_at, p_row, B, b_at, b_row):
-        shape = (VECTOR_BYTES // P.itemsize,) * 2
-        _rows(P, p_at, shape, p_row)[:] = _rows(B, b_at, shape, b_row).T
+    def transpose(P, p_at, p_row, B, b_at, b_row, n_rows, n):
+        lanes = VECTOR_BYTES // P.itemsize
+        n_rows, n = min(n_rows, lanes), min(n, lanes)
+        rows = np.minimum(np.arange(lanes), n_rows - 1)
+        _rows(P, p_at, (n, lanes), p_row)[:] = _rows(B, b_at, (n_rows, n), b_row)[
+            rows
+        ].T
 
 else:
     copy, copy_columns, transpose = _copy, _copy_columns, _transpose

@@ -15,7 +15,6 @@ from skmlp.core.jit import jit
 from skmlp.core.layout import UNITS, WIDTH
 from skmlp.core.optimizers import n_stretches
 from skmlp.core.products import FEW_ROWS, padded_width, scratch_size
-from skmlp.core.tiles import VECTOR_BYTES
 
 # Columns of `Workspace.starts`, of NumPy's integers: each literal would be a type of
 # its own, for which functions are compiled anew.
@@ -128,8 +127,7 @@ def _places(architecture, block_size, n_chunks, team_size, itemsize, sparse, tra
     starts = (ends - lengths.ravel()).reshape(lengths.shape)
     for i, array, other in shared:
         starts[i, array] = starts[i, other]
-    # Tiles read whole vectors, also behind the end of the last array.
-    return starts, widths, int(ends[-1]) + VECTOR_BYTES // itemsize
+    return starts, widths, int(ends[-1])
 
 
 def _shared(architecture):
@@ -143,6 +141,12 @@ def _shared(architecture):
     # The loss leaves its derivative in the place of A_L.
     yield len(names), SLOPES, OUTPUTS
     yield len(names), DELTAS, OUTPUTS
+
+
+def largest_factor(architecture, n_rows):
+    """Numbers of the largest factor of a gradient."""
+    layout = architecture.layout()
+    return n_rows * int(max(layout.sizes.max(), layout.widths.max()))
 
 
 def _widths(architecture, block_size, itemsize, sparse, training):
@@ -168,7 +172,7 @@ def _widths(architecture, block_size, itemsize, sparse, training):
         widths[1:, SLOPES], widths[1:, DELTAS] = units[1:], width[1:]
         widths[NO_LAYER, [TARGETS, WEIGHT]] = units[-1]
         widths[NO_LAYER, TAILS] = layout.n_params - layout.n_weights
-        largest = block_size * int(max(widths[:, OUTPUTS].max(), width.max()))
+        largest = largest_factor(architecture, block_size)
         widths[NO_LAYER, SCRATCH] = scratch_size(largest, itemsize)
     return widths
 

@@ -3,9 +3,11 @@
 import numpy as np
 
 from skmlp.core.inputs import read_only
+from skmlp.core.jit import entry_point
 from skmlp.core.losses import LINKS, LOSSES, loss_hyper
 from skmlp.core.network import prediction_network
 from skmlp.core.predict import predict_blocks
+from skmlp.core.team import ALONE
 from skmlp.core.workspace import make_workspace
 from skmlp.training.blocks import prediction_block_size
 from skmlp.training.threads import Threads
@@ -49,7 +51,7 @@ def predict(architecture, params, data, *, link="identity", layer=None):
         start, stop = first * block_size, min(last * block_size, n_rows)
         rows, part = read_only(np.arange(start, stop)), out[start:stop]
         fixed = network, params, workspace, data, rows, part, block_size, layer
-        predict_blocks(*fixed, team)
+        entry_point(predict_blocks, params.dtype, (*fixed, ALONE))(*fixed, team)
 
     first = 0
     while first < n_blocks:

@@ -75,6 +75,7 @@ class Epochs:
             loss,
             dtype,
             loss_hyper,
+            n_rows=block_size,
             sparse=data.sparse,
         )
         self.params = params
@@ -125,16 +126,15 @@ class Epochs:
         )
         fixed = self.network, state, self.workspace, self.data, recipe
         first, n_total = 0, n_blocks(rows.size, self.batch_size, self.block_size)
-        kernel = self._kernel or run_blocks
+        if self._kernel is None:
+            arguments = *fixed, ALONE, 0, 0
+            self._kernel = entry_point(run_blocks, self.params.dtype, arguments)
 
         def work(team, first, last):
-            kernel(*fixed, team, first, last)
+            self._kernel(*fixed, team, first, last)
 
         while first < n_total and isfinite(state.loss[0]):
             first = self.threads.run(work, first, n_total)
-        if self._kernel is None:  # later epochs have arguments of the same types
-            arguments = *fixed, ALONE, 0, 0
-            self._kernel = entry_point(run_blocks, self.params.dtype, arguments)
         return float(state.loss[0]) / rows.size
 
     def loss_and_gradient(self, rows):

@@ -18,7 +18,6 @@ from skmlp.core.losses import LOSSES
 from skmlp.core.network import bias_gradient
 from skmlp.core.normalization import NORMALIZATIONS
 from skmlp.core.products import FEW_ROWS, padded_width
-from skmlp.core.tiles import VECTOR_BYTES
 from skmlp.core.workspace import make_workspace
 
 HIDDEN = [(), (4,), (4, 3), (3, 5, 4)]
@@ -313,7 +312,7 @@ def test_workspace_of_sparse_rows_has_no_room_for_dense_ones():
         for sparse in (False, True)
     )
     of_input = 48  # 8 * 5 and alignment
-    of_panel = 5 * padded_width(4, 4)
+    of_panel = aligned(5 * padded_width(4, 4))
     assert dense.memory.size - sparse.memory.size == of_input + of_panel
     assert dense.memory.dtype == np.float32
 
@@ -325,11 +324,12 @@ def test_workspace_of_inference_is_activations_only():
     )
     activations = 8 * 4 + 32  # 8 * 3 and alignment
     panels = aligned(5 * padded_width(4, 8)) + aligned(4 * padded_width(3, 8))
-    assert workspace.memory.size == activations + panels + VECTOR_BYTES // 8
+    assert workspace.memory.size == activations + panels
     for name in set(workspace._fields) - {"memory", "starts", "widths"}:
         assert getattr(workspace, name).size == 0
 
 
+@pytest.mark.skipif(FEW_ROWS == 1, reason="with short vectors, any rows have panels")
 @pytest.mark.parametrize("sizes", [(5, 300, 1), (5, 1)])
 def test_few_rows_need_no_room_for_panels(sizes):
     """Nor do a single output's weights."""
@@ -339,5 +339,5 @@ def test_few_rows_need_no_room_for_panels(sizes):
     larger = make_workspace(architecture, few + 1, **options).memory.size
     n_units = sum(sizes[1:])
     panel = 5 * padded_width(300, 8) if len(sizes) > 2 else 0
-    assert small <= few * n_units + 16 * len(sizes) + VECTOR_BYTES // 8
+    assert small <= few * n_units + 16 * len(sizes)
     assert larger >= (few + 1) * n_units + panel
