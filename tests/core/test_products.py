@@ -155,20 +155,16 @@ def test_tile_hides_no_nan(dtype):
 def test_tile_reads_nothing_behind_the_last_row(dtype):
     """Where B ends there is a page that nobody may read."""
     page, n_steps = mmap.PAGESIZE, 3
-    with mmap.mmap(-1, 2 * page) as memory:
-        whole = np.frombuffer(memory, dtype)
-        libc = ctypes.CDLL(None, use_errno=True)
-        start = ctypes.c_void_p(whole.ctypes.data + page)
-        assert libc.mprotect(start, ctypes.c_size_t(page), 0) == 0
-        for n in range(1, panel_of(dtype) + 1):
-            at = whole.size // 2 - n_steps * n
-            whole[at : at + n_steps * n] = 1
-            A, C = np.ones((TILE_ROWS, n_steps), dtype), np.zeros((TILE_ROWS, n), dtype)
-            factors = A, 0, n_steps, 1, whole, at, n
-            call_tile(C, 0, n, *factors, n_steps, TILE_ROWS, n, 0, 0)
-            np.testing.assert_array_equal(C, n_steps)
-        assert libc.mprotect(start, ctypes.c_size_t(page), 3) == 0
-        del whole
+    whole = np.frombuffer(mmap.mmap(-1, 2 * page), dtype)
+    end = ctypes.c_void_p(whole.ctypes.data + page), ctypes.c_size_t(page)
+    assert ctypes.CDLL(None).mprotect(*end, 0) == 0
+    for n in range(1, panel_of(dtype) + 1):
+        at = whole.size // 2 - n_steps * n
+        whole[at : at + n_steps * n] = 1
+        A, C = np.ones((TILE_ROWS, n_steps), dtype), np.zeros((TILE_ROWS, n), dtype)
+        factors = A, 0, n_steps, 1, whole, at, n
+        call_tile(C, 0, n, *factors, n_steps, TILE_ROWS, n, 0, 0)
+        np.testing.assert_array_equal(C, n_steps)
 
 
 @each_dtype
