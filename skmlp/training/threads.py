@@ -5,7 +5,9 @@ what is fastest, and fits that run at the same time, in threads of the user's, s
 what is allowed.
 """
 
+import ctypes
 import os
+from contextlib import suppress
 from functools import partial
 from threading import Lock, Thread
 from time import perf_counter
@@ -19,6 +21,12 @@ from skmlp.training.pace import Pace
 
 _MOST = 8
 _FLOPS_FOR_A_THREAD = 2e7  # in a run; with less, starting it takes longer than it saves
+
+
+try:
+    _current_core = ctypes.CDLL(None).sched_getcpu
+except (AttributeError, OSError, TypeError):  # not Linux
+    _current_core = None
 
 
 class _Running:
@@ -106,6 +114,35 @@ class Threads:
         return last
 
 
+class _Cores:
+    """The cores that the threads of a team run on, as far as the system tells.
+
+    On virtual machines Linux holds cores that have slept for a while for busy: it puts
+    a new thread on the core of the thread that starts it, and moves it only after tens
+    of milliseconds, in which both wait for each other all the time.
+    """
+
+    def __init__(self):
+        self._taken, self._lock = set(), Lock()
+
+    def take(self):
+        """Take a core for this thread that no other one has, if it can be had."""
+        if _current_core is None:
+            return
+        with self._lock:
+            if _current_core() in self._taken:
+                self._leave_taken()
+            self._taken.add(_current_core())
+
+    def _leave_taken(self):
+        allowed = os.sched_getaffinity(0)
+        with suppress(OSError):  # not permitted, or there is no other core
+            try:
+                os.sched_setaffinity(0, allowed - self._taken)
+            finally:
+                os.sched_setaffinity(0, allowed)
+
+
 def run_together(work, size):
     """Call ``work(team)`` in so many threads, and return when all have returned.
 
@@ -115,10 +152,11 @@ def run_together(work, size):
         work(ALONE)
         return
     teams, counter = make_teams(size)
-    errors = []
+    errors, cores = [], _Cores()
 
     def join(team):
         try:
+            cores.take()
             work(team)
         except BaseException as error:
             errors.append(error)
@@ -132,6 +170,7 @@ def run_together(work, size):
         except RuntimeError:  # no thread to be had; those there are do nothing alone
             dismiss(counter)
             teams[0] = ALONE
+        cores.take()
         work(teams[0])
     except BaseException:
         dismiss(counter)

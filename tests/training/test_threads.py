@@ -598,3 +598,63 @@ def test_interrupt_before_the_kernel(allow, monkeypatch, n):
     within(TIMEOUT, fit)
     assert all(np.isfinite(W).all() for W in model.coefs_)
     assert threads._running.count == 0
+
+
+needs_cores = pytest.mark.skipif(
+    threads._current_core is None or not hasattr(os, "sched_getaffinity"),
+    reason="the system does not tell where a thread runs",
+)
+
+
+@needs_cores
+@pytest.mark.parametrize("n", [2, 3])
+def test_threads_on_one_core_move_apart(monkeypatch, n):
+    """As if all were on the first core: each is kept off what others have taken."""
+    cores = sorted(os.sched_getaffinity(0))
+    core_of, calls = {}, []
+
+    def move(pid, mask):
+        thread = threading.get_ident()
+        calls.append((thread, set(mask)))
+        if not mask:
+            raise OSError
+        if core_of.get(thread, cores[0]) not in mask:
+            core_of[thread] = min(mask)
+
+    def current():
+        return core_of.get(threading.get_ident(), cores[0])
+
+    monkeypatch.setattr(threads, "_current_core", current)
+    monkeypatch.setattr(os, "sched_setaffinity", move)
+    within(20, lambda: run_together(lambda team: None, n))
+    by_thread = {thread: [] for thread, _ in calls}
+    for thread, mask in calls:
+        by_thread[thread].append(mask)
+    assert len(by_thread) == n - 1  # the first one stays
+    narrowed = sorted((masks[0] for masks in by_thread.values()), key=len)
+    for i, mask in enumerate(reversed(narrowed), start=1):
+        assert mask == set(cores[min(i, len(cores)) :])
+    assert all(masks[1] == set(cores) for masks in by_thread.values())
+
+
+@needs_cores
+@pytest.mark.parametrize("permitted", [True, False])
+def test_threads_may_run_everywhere_after_they_moved(monkeypatch, permitted):
+    before, after = os.sched_getaffinity(0), []
+    monkeypatch.setattr(threads, "_current_core", lambda: min(before))
+    if not permitted:
+
+        def refuse(pid, mask):
+            raise PermissionError
+
+        monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    work = partial(run_together, lambda team: after.append(os.sched_getaffinity(0)), 3)
+    within(20, work)
+    assert after == [before] * 3
+
+
+def test_systems_that_do_not_tell_where_threads_run(monkeypatch):
+    monkeypatch.setattr(threads, "_current_core", None)
+    ranks = []
+    within(20, lambda: run_together(lambda team: ranks.append(team.rank), 3))
+    assert sorted(ranks) == [0, 1, 2]
