@@ -5,6 +5,7 @@ where there is little to do between two meetings. Results depend on neither numb
 that both may follow the clock.
 """
 
+from threading import Lock
 from time import perf_counter
 
 RUN_SECONDS = 0.03  # between two looks at Ctrl-C
@@ -27,9 +28,19 @@ class Pace:
         self._guess = block_flops / _FLOPS_PER_SECOND
         self._seconds, self._next_try = {}, {}
         self._n_runs, self._first_try = 0, None
+        self._lock = Lock()
 
     def choose(self, most):
         """Number of threads, at most ``most``, and of blocks for the next run."""
+        with self._lock:
+            return self._choose(most)
+
+    def measured(self, size, n_blocks, seconds):
+        """Learn from a run."""
+        with self._lock:
+            self._learn(size, max(seconds, 1e-9) / n_blocks)
+
+    def _choose(self, most):
         if most == 1:
             return 1, self._blocks_of_run(1, RUN_SECONDS)
         sizes = [most >> i for i in range(most.bit_length())]
@@ -41,9 +52,7 @@ class Pace:
                 return other, self._blocks_of_try(other, best)
         return best, self._blocks_of_run(best, RUN_SECONDS)
 
-    def measured(self, size, n_blocks, seconds):
-        """Learn from a run."""
-        latest = max(seconds, 1e-9) / n_blocks
+    def _learn(self, size, latest):
         if self._n_runs == 0:
             self._first_try = perf_counter() + RUN_SECONDS
         elif self._n_runs == 1:

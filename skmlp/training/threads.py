@@ -8,7 +8,7 @@ what is allowed.
 import ctypes
 import os
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from threading import Lock, Thread
 from time import perf_counter
 
@@ -46,9 +46,13 @@ class _Running:
 
 
 def _begin_anew():
-    """None of the runs that a forked child's parent was in goes on in the child."""
-    global _running
-    _running = _Running()
+    """None of the runs that a forked child's parent was in goes on in the child.
+
+    What is known of the pace is shared by all runs of the same work: the fits of a
+    search or of cross-validation need not find out anew, each by itself.
+    """
+    global _running, _pace_of
+    _running, _pace_of = _Running(), lru_cache(maxsize=256)(Pace)
 
 
 _begin_anew()
@@ -80,7 +84,7 @@ class Threads:
     def __init__(self, n_pieces, block_flops):
         shared = n_pieces > 1 and not DISABLED
         self.most = min(n_pieces, _MOST, n_threads()) if shared else 1
-        self._block_flops, self._pace = block_flops, Pace(block_flops)
+        self._block_flops = block_flops
 
     def run(self, work, first, stop):
         """Call ``work(team, first, last)`` in each thread, for some of the blocks.
@@ -106,11 +110,12 @@ class Threads:
             return self._run(work, first, stop, max(most, 1))
 
     def _run(self, work, first, stop, most):
-        size, n_blocks = self._pace.choose(most)
+        pace = _pace_of(self._block_flops)
+        size, n_blocks = pace.choose(most)
         last = min(first + n_blocks, stop)
         started = perf_counter()
         run_together(partial(work, first=first, last=last), size)
-        self._pace.measured(size, last - first, perf_counter() - started)
+        pace.measured(size, last - first, perf_counter() - started)
         return last
 
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +77,9 @@ def within(seconds, function):
     return result
 
 
+CHOOSE = threads.Pace.choose  # which most tests replace
+
+
 @pytest.fixture
 def allow(monkeypatch):
     """Set the number of threads."""
@@ -85,8 +88,9 @@ def allow(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def no_other_runs(monkeypatch):
-    """What hangs in one test counts in no other."""
+    """What hangs in one test counts in no other, nor does its pace."""
     monkeypatch.setattr(threads, "_running", threads._Running())
+    monkeypatch.setattr(threads, "_pace_of", lru_cache(threads.Pace))
 
 
 @pytest.fixture(autouse=True)
@@ -658,3 +662,27 @@ def test_systems_that_do_not_tell_where_threads_run(monkeypatch):
     ranks = []
     within(20, lambda: run_together(lambda team: ranks.append(team.rank), 3))
     assert sorted(ranks) == [0, 1, 2]
+
+
+@together
+def test_runs_of_the_same_work_share_what_is_known_of_its_pace(allow, monkeypatch):
+    """A second fit knows from the first that two threads are slower than one."""
+    monkeypatch.setattr(threads.Pace, "choose", CHOOSE)
+    allow(2)
+    sizes = []
+
+    def work(team, first, last):
+        if team.rank == 0:
+            sizes.append(team.size)
+        time.sleep((last - first) * (1e-4 if team.size == 1 else 3e-4))
+
+    def first_size(block_flops, n_blocks):
+        sizes.clear()
+        runner, first = Threads(2, block_flops), 0
+        while first < n_blocks:
+            first = runner.run(work, first, n_blocks)
+        return sizes[0]
+
+    assert first_size(1e8, 2000) == 2
+    assert first_size(1e8, 100) == 1
+    assert first_size(2e8, 100) == 2
