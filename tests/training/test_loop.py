@@ -1,4 +1,5 @@
 import sys
+from functools import lru_cache
 
 import naive
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from builders import DTYPES, epochs_of, flat, make_problem, train_naively
 
 from skmlp.core.jit import DISABLED
-from skmlp.training import blocks, loop, pace
+from skmlp.training import blocks, loop, pace, threads
 from skmlp.training.optimizer import Optimizer
 
 SETTINGS = {
@@ -105,6 +106,7 @@ def calls_in_python(function, *arguments):
 def test_no_python_within_an_epoch(monkeypatch):
     """Python's work does not depend on the number of minibatches."""
     monkeypatch.setattr(pace, "RUN_SECONDS", 1e9)
+    monkeypatch.setattr(threads, "_pace_of", lru_cache(threads.Pace))
     problem, counts = draw(n_rows=150), []
     for batch_size in (1, 150):
         epochs = epochs_of(problem, batch_size)
