@@ -190,6 +190,14 @@ def dot_products(C, A, B):
 
 
 @jit
+def outer_product(C, a, b):
+    """C <- a b^T."""
+    for i in range(a.size):
+        for j in range(b.size):
+            C[i, j] = a[i] * b[j]
+
+
+@jit
 def multiply_panels(C, A, B, in_place, multiply):
     """C <- A B; B consists of panels, or else lies there row by row."""
     (m, n), wide, at = C.shape, panel_width(C.itemsize), np.int64(0)
@@ -226,13 +234,14 @@ def multiply_panels(C, A, B, in_place, multiply):
 @jit(entry=True)
 def product(C, A, W, back, n_rows, panels, kernels):
     """C <- A W, or on the way back A W^T, for some of a block's ``n_rows`` rows."""
-    is_column = W.shape[1] == 1
-    in_place = is_column or n_rows < FEW_ROWS
-    if in_place and back != is_column:  # rows of W are what rows of A meet
+    is_column, is_thin = W.shape[1] == 1, n_rows < FEW_ROWS
+    if is_column and back:
+        outer_product(C, flat(A), flat(W))
+    elif is_column or (is_thin and back):  # rows of A meet rows
         dot_products(C, A, transposed(W) if is_column else W)
     else:
-        B = flat(W) if in_place else panels
-        multiply_panels(C, A, B, in_place, kernels.multiply)
+        B = flat(W) if is_thin else panels
+        multiply_panels(C, A, B, is_thin, kernels.multiply)
 
 
 @jit(once=True)
