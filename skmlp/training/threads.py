@@ -23,10 +23,10 @@ _MOST = 8
 _FLOPS_FOR_A_THREAD = 2e7  # in a run; with less, starting it takes longer than it saves
 
 
-try:
-    _current_core = ctypes.CDLL(None).sched_getcpu
-except (AttributeError, OSError, TypeError):  # not Linux
-    _current_core = None
+_current_core = None
+if hasattr(os, "sched_setaffinity"):  # Linux, for one
+    with suppress(AttributeError, OSError):
+        _current_core = ctypes.CDLL(None).sched_getcpu
 
 
 class _Running:
