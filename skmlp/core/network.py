@@ -108,7 +108,8 @@ def training_network(architecture, loss, dtype, hyper=None, *, n_rows, sparse):
     """
     head = loss_address(loss, dtype), loss_hyper(loss, hyper or {})
     back = bool((architecture.layout().widths[1:] > 1).any())
-    copies = is_copied(largest_factor(architecture, n_rows), np.dtype(dtype).itemsize)
+    largest = largest_factor(architecture, n_rows, sparse)
+    copies = is_copied(largest, np.dtype(dtype).itemsize)
     products = product_kernels(dtype, back=back, copies=copies)
     return _network(architecture, dtype, *head, products, sparse=sparse, training=True)
 

@@ -10,28 +10,22 @@ of small matrices.
 Kernels are called by address, so that each is compiled once, whoever calls it.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import (
-    addresses,
-    call,
-    flat,
-    matrix_view,
-    reference_type,
-)
+from skmlp.core.intrinsics import addresses, call, flat, matrix_view, reference_type
 from skmlp.core.jit import jit
 from skmlp.core.tiles import (
     READS_IN_PLACE,
     TILE_ROWS,
-    TILE_VECTORS,
     copy,
     copy_columns,
     tile,
     transpose,
 )
-from skmlp.core.vectors import VECTOR_BYTES
+from skmlp.core.vectors import TILE_VECTORS, VECTOR_BYTES
 
 # With fewer, packing weights takes longer than it saves.
 FEW_ROWS = 8 if READS_IN_PLACE else 1
@@ -305,6 +299,7 @@ def product_gradient(dW, A, dZ, scratch, kernels, adds, turn, n_threads):
     return turn
 
 
+@cache
 def product_kernels(dtype, *, back, copies):
     """Those of the working type.
 

@@ -30,9 +30,9 @@ from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
 from skmlp.core.jit import DISABLED, jit
-from skmlp.core.vectors import INT64, VECTOR_BYTES, VECTORS_OF_ROW, Vectors
+from skmlp.core.vectors import INT64, VECTOR_BYTES, Vectors
 
-TILE_ROWS, TILE_VECTORS = 6, VECTORS_OF_ROW
+TILE_ROWS = 6
 _ROWS_TOGETHER = 16
 READS_IN_PLACE = VECTOR_BYTES > 16  # shorter ones cannot be read in part
 _FETCHES = VECTOR_BYTES == 64  # a step of 24 products leaves time for it, one of 12 not

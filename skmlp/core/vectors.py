@@ -29,7 +29,7 @@ def _vectors(features):
     return 16, 4 if "+neon" in features else 2
 
 
-VECTOR_BYTES, VECTORS_OF_ROW = _vectors(_features())
+VECTOR_BYTES, TILE_VECTORS = _vectors(_features())
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
 _LINE_BYTES = 64  # of the cache
 

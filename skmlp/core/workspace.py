@@ -38,10 +38,9 @@ class Workspace(NamedTuple):
         Where they begin. For each layer: A; Z, which is the same unless both are kept;
         dA; dZ, which is the same unless it is wider; the normalised Z; what
         normalisation keeps for its way back; the panels of W and of its transpose. In
-        the first row: the targets, the weights
-        of rows, once per output, the gradient's tail for each chunk, and scratch for
-        each thread. There is no A_0 for sparse rows, and none for prediction, which
-        takes rows as they lie in X.
+        the first row: the targets, the weights of rows, once per output, the gradient's
+        tail for each chunk, and scratch for each thread. There is no A_0 for sparse
+        rows, and none for prediction, which takes rows as they lie in X.
     widths : ndarray of shape (n_layers, 12), int64
         How many numbers there are for each row, chunk or thread, or in all.
     losses : ndarray of shape (block_size * n_outputs,), float64
@@ -143,10 +142,11 @@ def _shared(architecture):
     yield len(names), DELTAS, OUTPUTS
 
 
-def largest_factor(architecture, n_rows):
-    """Numbers of the largest factor of a gradient."""
+def largest_factor(architecture, n_rows, sparse):
+    """Numbers of the largest factor of a gradient; sparse rows are none."""
     layout = architecture.layout()
-    return n_rows * int(max(layout.sizes.max(), layout.widths.max()))
+    units = layout.sizes[1 if sparse else 0 :]
+    return n_rows * int(max(units.max(), layout.widths.max()))
 
 
 def _widths(architecture, block_size, itemsize, sparse, training):
@@ -172,7 +172,7 @@ def _widths(architecture, block_size, itemsize, sparse, training):
         widths[1:, SLOPES], widths[1:, DELTAS] = units[1:], width[1:]
         widths[NO_LAYER, [TARGETS, WEIGHT]] = units[-1]
         widths[NO_LAYER, TAILS] = layout.n_params - layout.n_weights
-        largest = largest_factor(architecture, block_size)
+        largest = largest_factor(architecture, block_size, sparse)
         widths[NO_LAYER, SCRATCH] = scratch_size(largest, itemsize)
     return widths
 

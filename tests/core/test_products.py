@@ -21,8 +21,8 @@ from skmlp.core.products import (
     product_kernels,
     scratch_size,
 )
-from skmlp.core.tiles import READS_IN_PLACE, TILE_ROWS, TILE_VECTORS
-from skmlp.core.vectors import VECTOR_BYTES
+from skmlp.core.tiles import READS_IN_PLACE, TILE_ROWS
+from skmlp.core.vectors import TILE_VECTORS, VECTOR_BYTES
 
 SENTINEL = 7.0
 NOWHERE = 10**12  # numbers away: fetching ahead may ask for what is no memory at all
