@@ -32,7 +32,7 @@ from skmlp.core.architecture import make_architecture
 from skmlp.core.inputs import read_only
 from skmlp.core.intrinsics import call, refer, vector_view
 from skmlp.core.layout import bias, tail
-from skmlp.core.minibatches import row_weights
+from skmlp.core.minibatches import is_added_up, row_weights
 from skmlp.core.network import (
     affine_product,
     bias_gradient,
@@ -46,12 +46,14 @@ from skmlp.core.optimizers import begin_step, step_address, update
 from skmlp.core.team import Team
 from skmlp.core.workspace import (
     DELTAS,
+    GRADIENTS,
     NO_LAYER,
     OUTPUTS,
     PRODUCTS,
     SLOPES,
     WEIGHT,
     Chunk,
+    part_of,
     rows_of,
 )
 from skmlp.estimators.gate import make_data
@@ -70,7 +72,8 @@ def chunk_of(rows, start, n_rows, at, size):
 @numba.njit
 def run_products(network, gradient, params, workspace, data, rows, sizes, n_epochs):
     """The matrix products, as training computes them; panels of weights included."""
-    network, (block_size, chunk_size), zero = refer(network), sizes, np.int64(0)
+    network, (block_size, chunk_size) = refer(network), sizes
+    zero, one = np.int64(0), np.int64(1)
     layout = network.layout
     last, team = layout.table.shape[0] - 1, Team(0, 1, 0)
     for _ in range(n_epochs):
@@ -87,8 +90,14 @@ def run_products(network, gradient, params, workspace, data, rows, sizes, n_epoc
                     dA = rows_of(workspace, chunk, i - 1, SLOPES)
                     dZ = rows_of(workspace, chunk, i, DELTAS)
                     delta_product(network, params, workspace, dA, dZ, i, chunk)
-            block = chunk_of(rows, start, n, zero, n)
-            weight_gradient(network, gradient, workspace, data, block, zero, team)
+                if is_added_up(layout, workspace):
+                    part = part_of(workspace, NO_LAYER, GRADIENTS, at // chunk_size)
+                    fixed = network, part, workspace, data, chunk
+                    weight_gradient(*fixed, zero, zero, zero, one)
+            if not is_added_up(layout, workspace):
+                block = chunk_of(rows, start, n, zero, n)
+                fixed = network, gradient, workspace, data, block
+                weight_gradient(*fixed, zero, zero, zero, one)
 
 
 @numba.njit
@@ -148,7 +157,7 @@ def run_optimizer(
     trained, team = vector_view(params, 0, (layout.n_params,)), Team(0, 1, 0)
     n_weights, l2, rate = layout.n_weights, 1e-7, 1e-6
     for _ in range(n_epochs * n_steps):
-        begin_step(step, params, gradient, moments, rate, hyper)
+        begin_step(step, params, moments, rate, hyper)
         fixed = step, trained, gradient, moments, n_weights, l2, rate, hyper
         update(*fixed, squares, team)
 

@@ -127,7 +127,7 @@ def table(header, rows, *, markdown=True):
 
 def machine():
     """One paragraph: processor, cores, threads, versions, commit."""
-    from skmlp.training.threads import Threads  # not where only others run
+    from skmlp.training import threads  # not where only others run
 
     libraries = [f"Python {platform.python_version()}"]
     for package in PACKAGES:
@@ -140,10 +140,9 @@ def machine():
         for info in threadpool_info()
         if info["user_api"] == "blas"
     }
-    n_threads = Threads(sys.maxsize, 1.0).most
     return (
         f"{_processor()}, {_usable_cores()} cores, {platform.system()};"
-        f" BLAS: {', '.join(sorted(blas))}; skmlp: {n_threads} threads;"
+        f" BLAS: {', '.join(sorted(blas))}; skmlp: {threads.n_threads()} threads;"
         f" {', '.join(libraries)}; commit {_commit()}."
     )
 

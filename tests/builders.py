@@ -230,6 +230,7 @@ def run_epoch(
     n_steps = -(-len(order) // batch_size)
     rates = np.zeros(n_steps) if rates is None else np.asarray(rates, np.float64)
     base_rates = rates if base_rates is None else np.asarray(base_rates, np.float64)
+    span = np.array([0, 0, n_steps_before])
     recipe = Recipe(
         read_only(np.asarray(order, np.intp)),
         rates,
@@ -243,7 +244,7 @@ def run_epoch(
         problem.mean_weight,
         make_regularization(params.dtype, optimizer, **problem.regularization),
         0,
-        n_steps_before,
+        span,
     )
     network = training_network(
         architecture,
@@ -256,20 +257,25 @@ def run_epoch(
     n_total = n_blocks(len(order), batch_size, block_size)
     edges = [0, *sorted(min(cut, n_total) for cut in cuts), n_total]
     for first, last in itertools.pairwise(edges):
+        span[:2] = first, last
         fixed = network, state, workspace, problem.data, recipe
-        run_together(n_threads, partial(run_blocks, *fixed), first, last)
+        while not run_together(n_threads, partial(run_blocks, *fixed)):
+            pass  # on a busy machine the others may have left before all came
     return state.loss[0] / len(order), state.gradient
 
 
 def run_together(n_threads, work, *arguments):
-    """Call ``work(team, *arguments)`` in so many threads, all at once."""
+    """Call ``work(team, *arguments)`` in so many threads, all at once.
+
+    Returns what it returned in the first one.
+    """
     if n_threads == 1:
-        work(ALONE, *arguments)
-        return
+        return work(ALONE, *arguments)
     teams, counter = make_teams(n_threads)
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(lambda team: work(team, *arguments), teams))
+        results = list(pool.map(lambda team: work(team, *arguments), teams))
     assert counter[0] > 0  # they met
+    return results[0]
 
 
 def loss_and_gradient(problem, **options):

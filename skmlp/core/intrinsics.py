@@ -172,11 +172,11 @@ def _caller(return_type):
 
 
 @intrinsic
-def _meet(typing_context, counter, size):
+def _meet(typing_context, counter, size, patience):
     """Count this thread in, and wait for the last one of ``size`` to be counted.
 
     ``counter`` is the address of an integer, which is returned. From `DISMISSED` on,
-    nobody waits.
+    nobody waits. Who has looked ``patience`` times in vain dismisses all.
 
     It waits a while without giving up its core, since the others mostly come at once.
     """
@@ -203,11 +203,13 @@ def _meet(typing_context, counter, size):
             _call_bare(builder, ir.VoidType(), "llvm.x86.sse2.pause")
         with builder.if_then(builder.icmp_signed(">", n_spins, integer(_SPINS))):
             _call_bare(builder, ir.IntType(32), _GIVE_WAY)
+        with builder.if_then(builder.icmp_signed(">", n_spins, args[2])):
+            builder.cmpxchg(counter, arrived, end, "seq_cst", "seq_cst")
         builder.branch(look)
         builder.position_at_end(done)
         return arrived
 
-    return types.intp(types.intp, types.intp), generate
+    return types.intp(types.intp, types.intp, types.intp), generate
 
 
 def _call_bare(builder, return_type, name):
@@ -218,7 +220,7 @@ def _call_bare(builder, return_type, name):
 
 if DISABLED:
 
-    def meet(counter, size):
+    def meet(counter, size, patience):
         raise RuntimeError("threads work together in compiled kernels only")
 
     def matrix_view(vector, start, shape):

@@ -17,13 +17,14 @@ from skmlp.core.network import (
     forward,
     gather_input,
     pack_weights,
-    tail_gradient,
     weight_gradient,
 )
-from skmlp.core.optimizers import begin_step, update
+from skmlp.core.optimizers import begin_step, stretch, update
 from skmlp.core.regularization import Regularization, averaging_factor
-from skmlp.core.team import wait
-from skmlp.core.workspace import NO_LAYER, TAILS, WEIGHT, Chunk, part_of, rows_of
+from skmlp.core.team import begin, wait
+from skmlp.core.workspace import GRADIENTS, NO_LAYER, WEIGHT, Chunk, part_of, rows_of
+
+_FIRST, _LAST, _STEPS_BEFORE = np.arange(3)  # of `Recipe.span`
 
 
 class State(NamedTuple):
@@ -69,8 +70,11 @@ class Recipe(NamedTuple):
     mean_weight : float
         Mean of the sample weights over all training rows.
     regularization : Regularization
-    seed, n_steps_before : int
-        What the masks of dropout follow from, beside the place in the epoch.
+    seed : int
+        What the masks of dropout follow from, beside the minibatch and the place in it.
+    span : ndarray of shape (3,), int64
+        The first block of the run, the one behind its last, and how many steps came
+        before the epoch.
     """
 
     rows: np.ndarray
@@ -85,7 +89,7 @@ class Recipe(NamedTuple):
     mean_weight: float
     regularization: Regularization
     seed: int
-    n_steps_before: int
+    span: np.ndarray
 
 
 def n_blocks(n_rows, batch_size, block_size):
@@ -108,6 +112,12 @@ def row_weights(weight, data, rows, n_batch):
             weight[i, k] = data.sample_weight[rows[i]] * share
 
 
+@jit
+def is_added_up(layout, workspace):
+    """Whether each chunk has the whole gradient for itself, to be added up."""
+    return workspace.widths[NO_LAYER, GRADIENTS] == layout.n_params
+
+
 @jit(once=True)
 def work_through(network, state, workspace, data, recipe, block, n_batch, team):
     """Forward and backward passes of a block, chunk by chunk."""
@@ -120,9 +130,12 @@ def work_through(network, state, workspace, data, recipe, block, n_batch, team):
         row_weights(weight, data, rows, n_batch)
         A = gather_input(network, workspace, data, chunk)
         forward(network, state.params, workspace, A, data, chunk)
-        gradient = part_of(workspace, NO_LAYER, TAILS, i)
+        gradient = part_of(workspace, NO_LAYER, GRADIENTS, i)
         loss = backward(network, state.params, gradient, workspace, data, chunk)
         workspace.sums[i] = loss
+        if is_added_up(network.layout, workspace):
+            fixed = network, gradient, workspace, data, chunk, 0
+            weight_gradient(*fixed, team.rank, 0, 1)
 
 
 @jit(view=True)
@@ -133,31 +146,39 @@ def squares_of(workspace, recipe):
 
 
 @jit
+def prepare_step(layout, state, recipe, params, alpha, step):
+    """What comes before the step and takes all of the gradient; returns the penalty."""
+    regularization, n_weights, penalty = recipe.regularization, layout.n_weights, 0.0
+    if regularization.prepare != 0:
+        l1, limits = alpha * regularization.l1_ratio, regularization.limits
+        arguments = (params, state.gradient, n_weights, l1, alpha - l1, limits)
+        penalty = call_for_float(regularization.prepare, arguments)
+    if regularization.decay != 0:
+        factor = recipe.base_rates[step] * regularization.weight_decay
+        arguments = (params, state.moments, recipe.hyper, n_weights, factor)
+        call(regularization.decay, arguments)
+    return penalty
+
+
+@jit
 def take_step(layout, state, workspace, recipe, n_batch, step, team):
     """Penalty, optimizer, and what is asked for around them; returns the penalty."""
-    regularization, n_weights, penalty = recipe.regularization, layout.n_weights, 0.0
+    regularization, penalty = recipe.regularization, 0.0
     params = vector_view(state.params, 0, (layout.n_params,))
     alpha = recipe.alpha / (n_batch * recipe.mean_weight)
-    l1, l2, limits = 0.0, alpha, regularization.limits
-    if regularization.prepare != 0:
-        l1, l2 = alpha * regularization.l1_ratio, 0.0
-    if team.rank == 0:
-        if regularization.prepare != 0:
-            arguments = (params, state.gradient, n_weights, l1, alpha - l1, limits)
-            penalty = call_for_float(regularization.prepare, arguments)
-        if regularization.decay != 0:
-            factor = recipe.base_rates[step] * regularization.weight_decay
-            arguments = (params, state.moments, recipe.hyper, n_weights, factor)
-            call(regularization.decay, arguments)
     if regularization.prepare != 0 or regularization.decay != 0:
         wait(team)
+        if team.rank == 0:
+            penalty = prepare_step(layout, state, recipe, params, alpha, step)
+        wait(team)
+    l2 = alpha if regularization.prepare == 0 else 0.0
     squares = squares_of(workspace, recipe)
     update(
         recipe.step,
         params,
         state.gradient,
         state.moments,
-        n_weights,
+        layout.n_weights,
         l2,
         recipe.rates[step],
         recipe.hyper,
@@ -174,15 +195,37 @@ def take_step(layout, state, workspace, recipe, n_batch, step, team):
                 recipe.hyper,
                 state.gradient,
                 layout.table,
-                limits,
+                regularization.limits,
             )
             call(regularization.bound, arguments)
         if regularization.average != 0:
-            factor = averaging_factor(limits, recipe.n_steps_before + step + 1)
+            t = recipe.span[_STEPS_BEFORE] + step + 1
+            factor = averaging_factor(regularization.limits, t)
             call(regularization.average, (state.average, state.params, factor))
     if regularization.bound != 0 or regularization.average != 0:
         wait(team)
     return penalty
+
+
+@jit
+def add_up(layout, gradient, workspace, recipe, n_chunks, adds, team):
+    """gradient <- sum of what chunks have of it, or that and what is there.
+
+    Each thread does so where it will take the step.
+    """
+    start_of_part = layout.n_params - workspace.widths[NO_LAYER, GRADIENTS]
+    for i in range(team.rank, squares_of(workspace, recipe).size, team.size):
+        start, length = stretch(i, layout.n_weights, layout.n_params)
+        if start < start_of_part:
+            continue
+        there = vector_view(gradient, start, (length,))
+        if not adds:
+            there[:] = 0
+        for k in range(n_chunks):
+            part = part_of(workspace, NO_LAYER, GRADIENTS, k)
+            part = vector_view(part, start - start_of_part, (length,))
+            for j in range(length):
+                there[j] += part[j]
 
 
 @jit(strict=True)
@@ -194,53 +237,60 @@ def total(values, n):
     return result
 
 
-@jit(entry=True)
-def run_blocks(network, state, workspace, data, recipe, team, first, last):
-    """Run blocks ``first`` to ``last - 1`` of an epoch, with all threads of the team.
+@jit(once=True)
+def run_block(network, state, workspace, data, recipe, i, team):
+    """Add the i-th block's gradient, and take the step if its minibatch is complete.
 
     Between two meetings of the threads nobody reads what another one writes.
     """
+    layout, batch_size = network.layout, recipe.batch_size
+    step, part = divmod(i, -(-batch_size // recipe.block_size))
+    batch_start = step * batch_size
+    batch_stop = min(batch_start + batch_size, recipe.rows.size)
+    start = batch_start + part * recipe.block_size
+    stop = min(start + recipe.block_size, batch_stop)
+    rows = vector_view(recipe.rows, start, (stop - start,))
+    key = combine(recipe.seed, recipe.span[_STEPS_BEFORE] + step)
+    block = refer(Chunk(rows, np.int64(0), start - batch_start, key, rows.size))
+    n_batch, is_last = batch_stop - batch_start, stop == batch_stop
+    n_chunks = -(-rows.size // recipe.chunk_size)
+
+    if part == 0 or rows.size < recipe.block_size:  # whose products may be small
+        pack_weights(network, state.params, workspace, rows.size, team)
+        wait(team)
+    work_through(network, state, workspace, data, recipe, block, n_batch, team)
+    if is_last and team.rank == 0:
+        rate = recipe.rates[step]
+        begin_step(recipe.step, state.params, state.moments, rate, recipe.hyper)
+    wait(team)
+    if not is_added_up(layout, workspace):
+        fixed = network, state.gradient, workspace, data, block, part
+        weight_gradient(*fixed, team.rank, team.rank, team.size)
+        wait(team)
+    add_up(layout, state.gradient, workspace, recipe, n_chunks, part, team)
+    if team.rank == 0:
+        loss = total(workspace.sums, n_chunks)
+        state.loss[1] = loss if part == 0 else state.loss[1] + loss
+    if is_last:
+        penalty = take_step(layout, state, workspace, recipe, n_batch, step, team)
+        if team.rank == 0:
+            state.loss[0] += (state.loss[1] + penalty) * n_batch
+    else:
+        wait(team)
+
+
+@jit(entry=True)
+def run_blocks(network, state, workspace, data, recipe, team):
+    """Run the blocks of ``recipe.span`` together with the other threads of the team.
+
+    Returns whether it did: not if they have left meanwhile. All but the first thread
+    stay for its next runs, which may differ in numbers only, not in arrays.
+    """
     network, state, workspace = refer(network), refer(state), refer(workspace)
     data, recipe = refer(data), refer(recipe)
-    n_rows, batch_size, layout = recipe.rows.size, recipe.batch_size, network.layout
-    blocks_per_step = -(-batch_size // recipe.block_size)
-    if not wait(team):
-        return
-    for i in range(first, last):
-        step, part = divmod(i, blocks_per_step)
-        batch_start = step * batch_size
-        batch_stop = min(batch_start + batch_size, n_rows)
-        start = batch_start + part * recipe.block_size
-        stop = min(start + recipe.block_size, batch_stop)
-        rows = vector_view(recipe.rows, start, (stop - start,))
-        key = combine(recipe.seed, recipe.n_steps_before + step)
-        block = refer(Chunk(rows, np.int64(0), start - batch_start, key, rows.size))
-        n_batch = batch_stop - batch_start
-
-        if part == 0 or rows.size < recipe.block_size:  # whose products may be small
-            pack_weights(network, state.params, workspace, rows.size, team)
-            wait(team)
-        work_through(network, state, workspace, data, recipe, block, n_batch, team)
-        wait(team)
-        weight_gradient(network, state.gradient, workspace, data, block, part, team)
-        is_last = stop == batch_stop
+    while begin(team):
+        for i in range(recipe.span[_FIRST], recipe.span[_LAST]):
+            run_block(network, state, workspace, data, recipe, i, team)
         if team.rank == 0:
-            n_chunks = -(-rows.size // recipe.chunk_size)
-            tail_gradient(layout, state.gradient, workspace, n_chunks, part)
-            loss = total(workspace.sums, n_chunks)
-            state.loss[1] = loss if part == 0 else state.loss[1] + loss
-            if is_last:
-                begin_step(
-                    recipe.step,
-                    state.params,
-                    state.gradient,
-                    state.moments,
-                    recipe.rates[step],
-                    recipe.hyper,
-                )
-        wait(team)
-
-        if is_last:
-            penalty = take_step(layout, state, workspace, recipe, n_batch, step, team)
-            if team.rank == 0:
-                state.loss[0] += (state.loss[1] + penalty) * n_batch
+            return True
+    return False

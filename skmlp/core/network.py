@@ -24,6 +24,7 @@ from skmlp.core.intrinsics import (
     call_for_index,
     matrix_view,
     reference_type,
+    vector_view,
 )
 from skmlp.core.jit import DISABLED, jit
 from skmlp.core.layout import Layout, bias, make_layout, running, scale, tail, weights
@@ -48,7 +49,6 @@ from skmlp.core.workspace import (
     PRODUCTS,
     SCRATCH,
     SLOPES,
-    TAILS,
     TARGETS,
     WEIGHT,
     WHOLE,
@@ -322,13 +322,21 @@ def bias_gradient(db, dZ):
             db[j] += dZ[i, j]
 
 
+@jit(view=True)
+def end_of(vector, length):
+    """Its last numbers."""
+    return vector_view(vector, vector.size - length, (length,))
+
+
 @jit(once=True)
-def backward(network, params, gradient_tail, workspace, data, chunk):
+def backward(network, params, gradient, workspace, data, chunk):
     """Weighted sum of the chunk's losses, after `forward`.
 
-    Leaves all dZ in the workspace, and the gradient of what is not weights.
+    Leaves all dZ in the workspace, and in the end of ``gradient`` that of what is not
+    weights.
     """
     layout = network.layout
+    gradient_tail = end_of(gradient, layout.n_params - layout.n_weights)
     last = layout.table.shape[0] - 1
     loss = loss_backward(network, workspace, data, chunk)
     for i in range(last, 0, -1):
@@ -354,15 +362,19 @@ def backward(network, params, gradient_tail, workspace, data, chunk):
 
 
 @jit
-def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
-    """dW_i <- A_{i-1}^T dZ_i of all layers, or the sum with what is there."""
-    layout, turn = network.layout, team.rank
-    scratch = part_of(workspace, NO_LAYER, SCRATCH, team.rank)
+def weight_gradient(network, gradient, workspace, data, chunk, adds, k, rank, size):
+    """dW_i <- A_{i-1}^T dZ_i of all layers, or the sum with what is there.
+
+    Each of ``size`` threads does some of it; the one of this ``rank`` has the k-th
+    scratch.
+    """
+    layout, turn = network.layout, rank
+    scratch = part_of(workspace, NO_LAYER, SCRATCH, k)
     kernels = network.products
     for i in range(layout.table.shape[0] - 1, 0, -1):
         dW, dZ = weights(gradient, layout, i), rows_of(workspace, chunk, i, DELTAS)
         if network.kernels[i, _CSR_GRADIENT] != 0:
-            first, last = share(dW.shape[1], team.rank, team.size)
+            first, last = share(dW.shape[1], rank, size)
             arguments = (
                 dW,
                 dZ,
@@ -377,17 +389,5 @@ def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
             call(network.kernels[i, _CSR_GRADIENT], arguments)
             continue
         A = rows_of(workspace, chunk, i - 1, OUTPUTS)
-        arguments = (dW, A, dZ, scratch, kernels, adds, turn, team.size)
+        arguments = (dW, A, dZ, scratch, kernels, adds, turn, size)
         turn = call_for_index(kernels.gradient, arguments)
-
-
-@jit
-def tail_gradient(layout, gradient, workspace, n_chunks, adds):
-    """The gradient of what is not weights: the sum over chunks."""
-    total = tail(gradient, layout)
-    if not adds:
-        total[:] = 0
-    for i in range(n_chunks):
-        part = part_of(workspace, NO_LAYER, TAILS, i)
-        for k in range(total.size):
-            total[k] += part[k]

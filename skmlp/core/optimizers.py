@@ -21,7 +21,7 @@ from skmlp.core.jit import jit
 from skmlp.core.math import flush, flush_square
 
 # So short that a sum of squares in the working type keeps its precision.
-_STRETCH = 4096
+_STRETCH = 1024
 
 
 @jit(view=True)
@@ -239,11 +239,21 @@ def n_stretches(layout):
 
 
 @jit
-def begin_step(step, params, gradient, moments, rate, hyper):
+def stretch(i, n_weights, n_params):
+    """First number and length of the i-th piece, which is of weights or of others."""
+    n_of_weights = -(-n_weights // _STRETCH)
+    start, end = i * _STRETCH, n_weights
+    if i >= n_of_weights:
+        start, end = n_weights + (i - n_of_weights) * _STRETCH, n_params
+    return start, min(_STRETCH, end - start)
+
+
+@jit
+def begin_step(step, params, moments, rate, hyper):
     """Let the optimizer change what it carries in ``hyper``, by an empty stretch."""
     none = np.int64(0)
-    p, g = vector_view(params, none, (none,)), vector_view(gradient, none, (none,))
-    call_for_float(step, (p, g, moments, none, 0.0, rate, hyper))
+    empty = vector_view(params, none, (none,))
+    call_for_float(step, (empty, empty, moments, none, 0.0, rate, hyper))
 
 
 @jit
@@ -253,19 +263,14 @@ def update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares,
     Each thread of the team takes some of them. ``squares`` receives the sum of squares
     of the weights in each stretch, and 0 for one of biases.
     """
-    start, i = 0, 0
-    while start < params.size:
-        is_weight = start < n_weights
-        length = min(_STRETCH, (n_weights if is_weight else params.size) - start)
-        if i % team.size == team.rank:
-            p = vector_view(params, start, (length,))
-            g = vector_view(gradient, start, (length,))
-            factor = l2 if is_weight else 0.0
-            arguments = (p, g, moments, start, factor, rate, hyper)
-            part = call_for_float(step, arguments)
-            squares[i] = part if is_weight else 0.0
-        start += length
-        i += 1
+    for i in range(team.rank, squares.size, team.size):
+        start, length = stretch(i, n_weights, params.size)
+        p = vector_view(params, start, (length,))
+        g = vector_view(gradient, start, (length,))
+        factor = l2 if start < n_weights else 0.0
+        arguments = (p, g, moments, start, factor, rate, hyper)
+        part = call_for_float(step, arguments)
+        squares[i] = part if start < n_weights else 0.0
 
 
 def uncorrected(t, hyper):

@@ -12,6 +12,8 @@ import numpy as np
 from skmlp.core.intrinsics import DISMISSED, meet
 from skmlp.core.jit import jit
 
+_A_WHILE, _FOR_EVER = 3000, 2**62  # looks at the counter: about a millisecond
+
 
 class Team(NamedTuple):
     """A thread's place among those that run a kernel together.
@@ -48,7 +50,19 @@ def wait(team):
     """Until all threads have come here; returns whether they have."""
     if team.size == 1:
         return True
-    return meet(team.counter, team.size) < DISMISSED
+    return meet(team.counter, team.size, _FOR_EVER) < DISMISSED
+
+
+@jit
+def begin(team):
+    """Wait for the first thread, which calls the others to work; whether it has come.
+
+    If it does not come for a while they leave, all of them.
+    """
+    if team.size == 1:
+        return True
+    patience = _FOR_EVER if team.rank == 0 else _A_WHILE
+    return meet(team.counter, team.size, patience) < DISMISSED
 
 
 @jit

@@ -20,10 +20,11 @@ from skmlp.core.products import FEW_ROWS, padded_width, scratch_size
 # its own, for which functions are compiled anew.
 OUTPUTS, PRODUCTS, SLOPES, DELTAS, NORMALIZED, STATISTICS = np.arange(6)
 PANELS, PANELS_BACK = np.arange(6, 8)
-TARGETS, WEIGHT, TAILS, SCRATCH = np.arange(8, 12)
+TARGETS, WEIGHT, GRADIENTS, SCRATCH = np.arange(8, 12)
 # Layer 0, with which lies what belongs to no layer; the only part of what is whole.
 INPUT, NO_LAYER, WHOLE = np.zeros(3, np.int64)
 _N_COLUMNS = 12
+_FEW = 1 / 3
 _ALIGNED = 16  # numbers: one or two lines of the cache
 
 
@@ -38,9 +39,9 @@ class Workspace(NamedTuple):
         Where they begin. For each layer: A; Z, which is the same unless both are kept;
         dA; dZ, which is the same unless it is wider; the normalised Z; what
         normalisation keeps for its way back; the panels of W and of its transpose. In
-        the first row: the targets, the weights of rows, once per output, the gradient's
-        tail for each chunk, and scratch for each thread. There is no A_0 for sparse
-        rows, and none for prediction, which takes rows as they lie in X.
+        the first row: the targets, the weights of rows, once per output, the gradient
+        of each chunk or only its tail, and scratch for each thread. There is no A_0 for
+        sparse rows, and none for prediction, which takes rows as they lie in X.
     widths : ndarray of shape (n_layers, 12), int64
         How many numbers there are for each row, chunk or thread, or in all.
     losses : ndarray of shape (block_size * n_outputs,), float64
@@ -114,10 +115,11 @@ def _places(architecture, block_size, n_chunks, team_size, itemsize, sparse, tra
 
     Shared between workspaces of the same form.
     """
-    widths = _widths(architecture, block_size, itemsize, sparse, training)
+    form = block_size, n_chunks, itemsize, sparse, training
+    widths = _widths(architecture, *form)
     counts = np.full(_N_COLUMNS, block_size)
     counts[[STATISTICS, PANELS, PANELS_BACK]] = 1
-    counts[[TAILS, SCRATCH]] = n_chunks, team_size
+    counts[[GRADIENTS, SCRATCH]] = n_chunks, team_size
     lengths = -(-widths * counts // _ALIGNED) * _ALIGNED
     shared = list(_shared(architecture))
     for i, array, _ in shared:
@@ -149,7 +151,18 @@ def largest_factor(architecture, n_rows, sparse):
     return n_rows * int(max(units.max(), layout.widths.max()))
 
 
-def _widths(architecture, block_size, itemsize, sparse, training):
+def is_added_up(architecture, block_size, n_chunks, sparse):
+    """Whether each chunk has a gradient of its own, to be added up.
+
+    Where these are few numbers beside all A and dZ, threads that each take its chunks'
+    have less to read from each other than if they share the work on one for all.
+    """
+    layout = architecture.layout()
+    per_row = layout.sizes[1 if sparse else 0 :].sum() + layout.widths.sum()
+    return n_chunks > 1 and n_chunks * layout.n_params <= _FEW * block_size * per_row
+
+
+def _widths(architecture, block_size, n_chunks, itemsize, sparse, training):
     """`Workspace.widths`, zero where there is no such array."""
     layout = architecture.layout()
     n_layers = len(layout.sizes)
@@ -171,7 +184,10 @@ def _widths(architecture, block_size, itemsize, sparse, training):
     if training:
         widths[1:, SLOPES], widths[1:, DELTAS] = units[1:], width[1:]
         widths[NO_LAYER, [TARGETS, WEIGHT]] = units[-1]
-        widths[NO_LAYER, TAILS] = layout.n_params - layout.n_weights
+        if is_added_up(architecture, block_size, n_chunks, sparse):
+            widths[NO_LAYER, GRADIENTS] = layout.n_params
+        else:
+            widths[NO_LAYER, GRADIENTS] = layout.n_params - layout.n_weights
         largest = largest_factor(architecture, block_size, sparse)
         widths[NO_LAYER, SCRATCH] = scratch_size(largest, itemsize)
     return widths

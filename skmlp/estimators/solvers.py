@@ -27,7 +27,7 @@ _NOT_FINITE = (
 class Solvers:
     """The part of an estimator that trains: from a `TrainingSet` to its weights."""
 
-    def _epochs(self, params, training, optimizer, batch_size):
+    def _epochs(self, params, training, optimizer, batch_size, n_epochs):
         return Epochs(
             self._architecture,
             params,
@@ -37,6 +37,7 @@ class Solvers:
             alpha=self.alpha,
             mean_weight=training.mean_weight,
             batch_size=batch_size,
+            n_epochs=n_epochs,
             optimizer=optimizer,
             regularization={name: getattr(self, name) for name in OFF},
             average=None if self.ema_decay is None else self._params,
@@ -56,29 +57,30 @@ class Solvers:
         batch_size = self._batch_size(training.rows.size)
         self._started = perf_counter()
         moving = self._vector_that_moves()
-        epochs = self._epochs(moving, training, self.solver, batch_size)
         patience = self._patience(training, resume)
         checkpoint = Checkpoint(self._params)
         n_epochs = 1 if incremental else self.max_iter
+        epochs = self._epochs(moving, training, self.solver, batch_size, n_epochs)
         try:
-            for order in self._orders(training.rows, n_epochs, incremental):
-                loss = self._run_epoch(epochs, optimizer, order, training)
-                value = self._record(loss, self._params, training.validation)
-                if not (isfinite(value) and all_finite(self._params)):
-                    outcome = "diverged"
-                    break
-                if patience.update(value) or not self.early_stopping:
-                    checkpoint.save()
-                self._show_patience(patience)
-                optimizer.epoch_ended(self.t_, value)
-                if self._out_of_time():
-                    outcome = "max_time"
-                    break
-                if patience.exhausted and self._give_up(optimizer, patience):
-                    outcome = "converged"
-                    break
-            else:
-                outcome = "one epoch" if incremental else "max_iter"
+            with epochs:
+                for order in self._orders(training.rows, n_epochs, incremental):
+                    loss = self._run_epoch(epochs, optimizer, order, training)
+                    value = self._record(loss, self._params, training.validation)
+                    if not (isfinite(value) and all_finite(self._params)):
+                        outcome = "diverged"
+                        break
+                    if patience.update(value) or not self.early_stopping:
+                        checkpoint.save()
+                    self._show_patience(patience)
+                    optimizer.epoch_ended(self.t_, value)
+                    if self._out_of_time():
+                        outcome = "max_time"
+                        break
+                    if patience.exhausted and self._give_up(optimizer, patience):
+                        outcome = "converged"
+                        break
+                else:
+                    outcome = "one epoch" if incremental else "max_iter"
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=5)
             outcome = "interrupted"
@@ -266,7 +268,8 @@ class Solvers:
 
     def _fit_lbfgs(self, training, resume):
         params = self._params.astype(np.float64)
-        epochs = self._epochs(params, training, "none", training.rows.size)
+        n_rows = training.rows.size
+        epochs = self._epochs(params, training, "none", n_rows, self.max_iter)
         patience = self._patience(training, resume)
         checkpoint = Checkpoint(params)
         self._started = perf_counter()
@@ -280,14 +283,15 @@ class Solvers:
             return stopped or self._out_of_time()
 
         try:
-            result = minimise(
-                epochs,
-                training.rows,
-                max_iter=self.max_iter,
-                max_fun=self.max_fun,
-                tol=self.tol,
-                on_iteration=on_iteration,
-            )
+            with epochs:
+                result = minimise(
+                    epochs,
+                    training.rows,
+                    max_iter=self.max_iter,
+                    max_fun=self.max_fun,
+                    tol=self.tol,
+                    on_iteration=on_iteration,
+                )
             self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
             self.loss_ = float(result.fun)
             self.stopping_reason_ = self._reason_of_lbfgs(result)

@@ -35,7 +35,7 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     network = prediction_network(architecture, link, params.dtype, sparse=data.sparse)
     row_flops = 2 * layout.n_weights
     n_blocks = -(-n_rows // block_size)
-    threads = Threads(n_blocks, block_size * row_flops)
+    threads = Threads(n_blocks, block_size * row_flops, n_blocks)
     workspace = make_workspace(
         architecture,
         threads.most * block_size,
@@ -54,8 +54,9 @@ def predict(architecture, params, data, *, link="identity", layer=None):
         entry_point(predict_blocks, params.dtype, (*fixed, ALONE))(*fixed, team)
 
     first = 0
-    while first < n_blocks:
-        first = threads.run(run, first, n_blocks)
+    with threads:
+        while first < n_blocks:
+            first = threads.run(run, first, n_blocks)
     return out
 
 

@@ -1,6 +1,7 @@
 """The stochastic loop: one epoch after another, in runs short enough to interrupt."""
 
 from math import isfinite
+from operator import is_
 
 import numpy as np
 
@@ -25,6 +26,8 @@ _UPDATE_FLOPS = 20
 class Epochs:
     """A network, its data and the memory to train on them, epoch by epoch.
 
+    While the context is entered there are threads that help, also between epochs.
+
     Parameters
     ----------
     architecture : Architecture
@@ -39,6 +42,8 @@ class Epochs:
     mean_weight : float
         Mean sample weight.
     batch_size : int
+    n_epochs : int, default=1
+        At most.
     optimizer : str, default="none"
         Row of the optimizer table; "none" computes gradients only.
     regularization : dict, default=None
@@ -60,6 +65,7 @@ class Epochs:
         alpha,
         mean_weight,
         batch_size,
+        n_epochs=1,
         optimizer="none",
         regularization=None,
         average=None,
@@ -81,7 +87,12 @@ class Epochs:
         self.params = params
         self.gradient = np.empty(layout.n_params, dtype)
         self.data = data
-        self.threads = Threads(-(-block_size // chunk_size), block_flops)
+        self.threads = Threads(
+            -(-block_size // chunk_size),
+            block_flops,
+            n_blocks(data.n_rows, batch_size, block_size) * n_epochs,
+            stay=True,
+        )
         self.workspace = make_workspace(
             architecture,
             block_size,
@@ -100,7 +111,16 @@ class Epochs:
         )
         self.average = np.empty(0, dtype) if average is None else average
         self.seed = seed
-        self._kernel = None
+        self._given = self._arguments = self._kernel = None
+        self._nothing = np.empty((0, self.gradient.size), dtype), np.empty(0)
+        self._loss, self._span = np.empty(2), np.empty(3, np.int64)
+
+    def __enter__(self):
+        self.threads.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.threads.__exit__(*error)
 
     def n_steps(self, rows):
         """Optimizer steps of an epoch over ``rows``."""
@@ -108,11 +128,30 @@ class Epochs:
 
     def run(self, rows, rates, moments, hyper, *, base_rates=None, n_steps_before=0):
         """One epoch over ``rows`` in this order; returns the mean loss."""
-        state = State(self.params, self.average, self.gradient, moments, np.zeros(2))
+        self._prepare(rows, moments, hyper)
+        self._rates[:] = rates
+        self._base_rates[:] = rates if base_rates is None else base_rates
+        self._loss[:] = 0
+        self._span[2] = n_steps_before
+        first, n_total = 0, n_blocks(rows.size, self.batch_size, self.block_size)
+        while first < n_total and isfinite(self._loss[0]):
+            first = self.threads.run(self._work, first, n_total)
+        return float(self._loss[0]) / rows.size
+
+    def _prepare(self, *given):
+        """Arguments of the kernel, the same for all epochs on the same arrays."""
+        given = *given, self.data
+        if self._given is not None and all(map(is_, given, self._given)):
+            return
+        self.threads.dismiss()
+        self._given, (rows, moments, hyper, data) = given, given
+        self._rates, self._base_rates = np.empty((2, self.n_steps(rows)))
+        params, average, gradient = self.params, self.average, self.gradient
+        state = State(params, average, gradient, moments, self._loss)
         recipe = Recipe(
             read_only(rows),
-            rates,
-            rates if base_rates is None else base_rates,
+            self._rates,
+            self._base_rates,
             self.step,
             hyper,
             self.batch_size,
@@ -122,23 +161,19 @@ class Epochs:
             self.mean_weight,
             self.regularization,
             self.seed,
-            n_steps_before,
+            self._span,
         )
-        fixed = self.network, state, self.workspace, self.data, recipe
-        first, n_total = 0, n_blocks(rows.size, self.batch_size, self.block_size)
+        self._arguments = self.network, state, self.workspace, data, recipe
         if self._kernel is None:
-            arguments = *fixed, ALONE, 0, 0
-            self._kernel = entry_point(run_blocks, self.params.dtype, arguments)
+            arguments = *self._arguments, ALONE
+            self._kernel = entry_point(run_blocks, params.dtype, arguments)
 
-        def work(team, first, last):
-            self._kernel(*fixed, team, first, last)
-
-        while first < n_total and isfinite(state.loss[0]):
-            first = self.threads.run(work, first, n_total)
-        return float(state.loss[0]) / rows.size
+    def _work(self, team, first, last):
+        if team.rank == 0:
+            self._span[:2] = first, last
+        return self._kernel(*self._arguments, team)
 
     def loss_and_gradient(self, rows):
         """Mean loss, penalty included, and its gradient, as one full batch."""
-        moments = np.empty((0, self.gradient.size), self.params.dtype)
-        loss = self.run(rows, np.zeros(self.n_steps(rows)), moments, np.zeros(0))
+        loss = self.run(rows, 0.0, *self._nothing)
         return loss, self.gradient

@@ -7,9 +7,10 @@ what is allowed.
 
 import ctypes
 import os
+from collections import Counter
 from contextlib import suppress
 from functools import lru_cache, partial
-from threading import Lock, Thread
+from threading import Lock, Thread, get_ident
 from time import perf_counter
 
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
@@ -20,7 +21,7 @@ from skmlp.training import blas
 from skmlp.training.pace import Pace
 
 _MOST = 8
-_FLOPS_FOR_A_THREAD = 2e7  # in a run; with less, starting it takes longer than it saves
+_FLOPS_FOR_A_THREAD = 2e7  # with less, starting one takes longer than it saves
 
 
 _current_core = None
@@ -30,19 +31,22 @@ if hasattr(os, "sched_setaffinity"):  # Linux, for one
 
 
 class _Running:
-    """How many runs there are at this moment that could use several threads."""
+    """In which of the user's threads there is work that could use several threads."""
 
     def __init__(self):
-        self.count, self._lock = 0, Lock()
+        self._works, self._lock = Counter(), Lock()
 
-    def __enter__(self):
-        with self._lock:
-            self.count += 1
-            return self.count
+    @property
+    def count(self):
+        return len(self._works)
 
-    def __exit__(self, *error):
+    def begin(self):
         with self._lock:
-            self.count -= 1
+            self._works[get_ident()] += 1
+
+    def end(self):
+        with self._lock:
+            self._works -= Counter([get_ident()])
 
 
 def _begin_anew():
@@ -66,7 +70,7 @@ def n_threads():
 
 
 class Threads:
-    """The thread that calls, and others, which are there for one run only.
+    """The thread that calls, and others, for as long as the context is entered.
 
     Parameters
     ----------
@@ -74,6 +78,11 @@ class Threads:
         Of the work that can be done at the same time.
     block_flops : float
         Of one block of the work, about.
+    n_blocks : int
+        Of all work in this context.
+    stay : bool, default=False
+        Whether the others wait a while for the next run, which then is the same call
+        of ``work`` for them; else they are there for one run only.
 
     Attributes
     ----------
@@ -81,10 +90,24 @@ class Threads:
         How many threads there may be.
     """
 
-    def __init__(self, n_pieces, block_flops):
-        shared = n_pieces > 1 and not DISABLED
-        self.most = min(n_pieces, _MOST, n_threads()) if shared else 1
-        self._block_flops = block_flops
+    def __init__(self, n_pieces, block_flops, n_blocks, *, stay=False):
+        worthwhile = int(n_blocks * block_flops / _FLOPS_FOR_A_THREAD)
+        shared = min(n_pieces, worthwhile) > 1 and not DISABLED
+        self.most = min(n_pieces, worthwhile, _MOST, n_threads()) if shared else 1
+        self._pace = _pace_of(block_flops)
+        self._stay, self._crew, self._allowed = stay, None, 1
+
+    def __enter__(self):
+        self._allowed = self.most
+        if self._allowed > 1:
+            _running.begin()
+        return self
+
+    def __exit__(self, *error):
+        if self._allowed > 1:
+            _running.end()
+        self._allowed = 1
+        self.dismiss()
 
     def run(self, work, first, stop):
         """Call ``work(team, first, last)`` in each thread, for some of the blocks.
@@ -93,6 +116,7 @@ class Threads:
         ----------
         work : callable
             Does the blocks from ``first`` up to ``last``, together with the others.
+            If these stay, it tells in the calling thread whether they were there.
         first, stop : int
             Which blocks are left.
 
@@ -101,22 +125,36 @@ class Threads:
         last : int
             Which block is the next.
         """
-        worthwhile = int((stop - first) * self._block_flops / _FLOPS_FOR_A_THREAD)
-        most = min(self.most, worthwhile)
-        if most <= 1:
-            return self._run(work, first, stop, 1)
-        with _running as n_running:
-            most = min(most, n_threads() // n_running)
-            return self._run(work, first, stop, max(most, 1))
-
-    def _run(self, work, first, stop, most):
-        pace = _pace_of(self._block_flops)
-        size, n_blocks = pace.choose(most)
+        most = self._allowed
+        if most > 1:
+            most = min(most, n_threads() // _running.count)
+        size, n_blocks = self._pace.choose(max(most, 1))
         last = min(first + n_blocks, stop)
-        started = perf_counter()
-        run_together(partial(work, first=first, last=last), size)
-        pace.measured(size, last - first, perf_counter() - started)
+        work, started = partial(work, first=first, last=last), perf_counter()
+        started = max(started, self._work_together(work, size))
+        self._pace.measured(size, last - first, perf_counter() - started)
         return last
+
+    def _work_together(self, work, size):
+        """Do the work; returns when the last of threads that stay first came."""
+        if size == 1 or not self._stay:
+            run_together(work, size)
+            return 0.0
+        if self._crew is not None and self._crew.size != size:
+            self.dismiss()
+        while True:
+            if self._crew is None:
+                self._crew = _Crew(work, size)
+            if work(self._crew.start()):
+                return self._crew.complete_since
+            self.dismiss()  # all the others have left
+
+    def dismiss(self):
+        """Let threads that stay go."""
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            crew.dismiss()
+            crew.join()
 
 
 class _Cores:
@@ -148,41 +186,63 @@ class _Cores:
                 os.sched_setaffinity(0, allowed)
 
 
-def run_together(work, size):
-    """Call ``work(team)`` in so many threads, and return when all have returned.
+class _Crew:
+    """Threads that call ``work(team)``, beside the one that starts them."""
 
-    Where no more can be started, the calling thread does it all.
-    """
+    def __init__(self, work, size):
+        self._work, self.size, self.complete_since = work, size, 0.0
+        self._teams, self._counter = make_teams(size)
+        self._cores, self._errors, self._others = _Cores(), [], None
+
+    def start(self):
+        """The team of the calling thread, alone where no more can be started."""
+        if self._others is None:
+            self._others = [
+                Thread(target=self._join, args=(team,), name="skmlp")
+                for team in self._teams[1:]
+            ]
+            try:
+                for other in self._others:
+                    other.start()
+            except RuntimeError:  # those there are do nothing
+                self.dismiss()
+                self._teams[0] = ALONE
+            self._cores.take()
+        return self._teams[0]
+
+    def _join(self, team):
+        try:
+            self._cores.take()
+            self.complete_since = perf_counter()
+            self._work(team)
+        except BaseException as error:
+            self._errors.append(error)
+            self.dismiss()
+
+    def dismiss(self):
+        """Let nobody wait for a thread that will not come."""
+        dismiss(self._counter)
+
+    def join(self):
+        """Return when all others have, or raise what one of them raised."""
+        for other in self._others:
+            if other.is_alive():
+                other.join()
+        if self._errors:
+            raise self._errors[0]
+
+
+def run_together(work, size):
+    """Call ``work(team)`` in so many threads, and return when all have returned."""
     if size == 1:
         work(ALONE)
         return
-    teams, counter = make_teams(size)
-    errors, cores = [], _Cores()
-
-    def join(team):
-        try:
-            cores.take()
-            work(team)
-        except BaseException as error:
-            errors.append(error)
-            dismiss(counter)
-
-    others = [Thread(target=join, args=(team,), name="skmlp") for team in teams[1:]]
+    crew = _Crew(work, size)
     try:
-        try:
-            for other in others:
-                other.start()
-        except RuntimeError:  # no thread to be had; those there are do nothing alone
-            dismiss(counter)
-            teams[0] = ALONE
-        cores.take()
-        work(teams[0])
+        work(crew.start())
     except BaseException:
-        dismiss(counter)
+        crew.dismiss()
+        with suppress(BaseException):
+            crew.join()
         raise
-    finally:
-        for other in others:
-            if other.is_alive():
-                other.join()
-    if errors:
-        raise errors[0]
+    crew.join()

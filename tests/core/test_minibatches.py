@@ -2,6 +2,7 @@ import itertools
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import naive
 import numpy as np
@@ -18,6 +19,7 @@ from builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skmlp.core import workspace
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.jit import DISABLED
 from skmlp.core.losses import LOSSES
@@ -46,6 +48,15 @@ configurations = st.fixed_dictionaries(
         "seed": st.integers(0, 1000),
     }
 )
+
+
+@contextmanager
+def gradients_of_chunks(added_up):
+    """Whether each chunk has a gradient of its own, whatever their sizes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workspace, "_FEW", np.inf if added_up else 0)
+        patch.setattr(workspace, "_places", workspace._places.__wrapped__)
+        yield
 
 
 def train(
@@ -103,9 +114,10 @@ def orders_of(problem, n_epochs=5):
     batch_size=st.integers(1, 20),
     block_size=st.integers(1, 20),
     chunk_size=st.integers(1, 20),
+    added_up=st.booleans(),
 )
 def test_five_epochs_of_the_naive_twin(
-    optimizer, configuration, batch_size, block_size, chunk_size
+    optimizer, configuration, batch_size, block_size, chunk_size, added_up
 ):
     if configuration["weighted"] and configuration["n_rows"] == 1:
         configuration["weighted"] = False  # its only weight would be zero
@@ -118,14 +130,15 @@ def test_five_epochs_of_the_naive_twin(
         optimizer=naive.OPTIMIZERS[optimizer](*HYPER[optimizer]),
         rate=RATE[optimizer],
     )
-    losses = train(
-        problem,
-        orders_of(problem),
-        optimizer,
-        batch_size=batch_size,
-        block_size=min(block_size, batch_size),
-        chunk_size=min(chunk_size, block_size, batch_size),
-    )
+    with gradients_of_chunks(added_up):
+        losses = train(
+            problem,
+            orders_of(problem),
+            optimizer,
+            batch_size=batch_size,
+            block_size=min(block_size, batch_size),
+            chunk_size=min(chunk_size, block_size, batch_size),
+        )
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
     actual_coefs, actual_intercepts = problem.lists()
     for actual, wanted in zip(actual_coefs + actual_intercepts, coefs + intercepts):
@@ -214,9 +227,17 @@ def test_cuts_change_no_bit(optimizer, dtype, as_csr, batch_size, block_size):
     lengths=st.tuples(*[st.integers(1, 20)] * 3),
     n_threads=st.sampled_from([2, 3, 8]),
     dtype=st.sampled_from(DTYPES),
+    added_up=st.booleans(),
 )
 def test_threads_change_no_bit(
-    optimizer, configuration, architecture, regularization, lengths, n_threads, dtype
+    optimizer,
+    configuration,
+    architecture,
+    regularization,
+    lengths,
+    n_threads,
+    dtype,
+    added_up,
 ):
     if configuration["n_rows"] == 1:
         configuration["weighted"] = False  # its only weight would be zero
@@ -232,16 +253,17 @@ def test_threads_change_no_bit(
             regularization={name: STEPWISE[name] for name in regularization},
         )
         average = problem.params.copy()
-        losses = train(
-            problem,
-            orders_of(problem, 2),
-            optimizer,
-            batch_size=batch_size,
-            block_size=block_size,
-            chunk_size=chunk_size,
-            average=average,
-            n_threads=n,
-        )
+        with gradients_of_chunks(added_up):
+            losses = train(
+                problem,
+                orders_of(problem, 2),
+                optimizer,
+                batch_size=batch_size,
+                block_size=block_size,
+                chunk_size=chunk_size,
+                average=average,
+                n_threads=n,
+            )
         arrays = np.array(losses), problem.params, average
         results.append([array.tobytes() for array in arrays])
     assert results[0] == results[1]

@@ -47,14 +47,14 @@ def take_step(name, params, gradient, moments, l2, rate, hyper):
 
 
 def call_update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares):
-    begin_step(step, params, gradient, moments, rate, hyper)
+    begin_step(step, params, moments, rate, hyper)
     update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares, ALONE)
 
 
 def call_update_of_threads(
     step, params, gradient, moments, n_weights, l2, rate, hyper, squares, n_threads
 ):
-    begin_step(step, params, gradient, moments, rate, hyper)
+    begin_step(step, params, moments, rate, hyper)
     for rank in range(n_threads - 1, -1, -1):
         team = Team(rank, n_threads, 0)
         update(

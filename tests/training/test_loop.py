@@ -110,8 +110,7 @@ def test_no_python_within_an_epoch(monkeypatch):
     problem, counts = draw(n_rows=150), []
     for batch_size in (1, 150):
         epochs = epochs_of(problem, batch_size)
-        rates, moments = np.zeros(150), np.empty((0, problem.params.size))
-        arguments = np.arange(150), rates, moments, np.zeros(0)
+        arguments = np.arange(150), 0.0, np.empty((0, problem.params.size)), np.zeros(0)
         epochs.run(*arguments)
         counts.append(calls_in_python(epochs.run, *arguments))
     assert 0 < counts[0] == counts[1]

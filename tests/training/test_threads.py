@@ -19,8 +19,9 @@ from threadpoolctl import threadpool_limits
 
 import skmlp
 from skmlp import MLPClassifier, MLPRegressor
+from skmlp.augmentation import GaussianNoise
 from skmlp.core.jit import DISABLED
-from skmlp.core.team import ALONE, Team, dismiss, make_teams, share, wait
+from skmlp.core.team import ALONE, Team, begin, dismiss, make_teams, share, wait
 from skmlp.training import loop, pace, threads
 from skmlp.training.threads import Threads, run_together
 
@@ -99,9 +100,19 @@ def whatever_the_pace(monkeypatch):
     monkeypatch.setattr(threads.Pace, "choose", lambda self, most: (most, 1))
 
 
+def make_runner(n_pieces, block_flops=1e9, n_blocks=1000, **options):
+    """For work that is large enough to be shared."""
+    return Threads(n_pieces, block_flops, n_blocks, **options)
+
+
 def run(runner, work):
-    """One run of a single block, which is large enough to be shared."""
-    within(20, lambda: runner.run(lambda team, first, last: work(team), 0, 1))
+    """One run of a single block."""
+
+    def run_in_context():
+        with runner:
+            runner.run(lambda team, first, last: work(team), 0, 1)
+
+    within(20, run_in_context)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
@@ -158,7 +169,7 @@ def test_what_is_written_before_a_meeting_is_read_after_it(n):
 )
 def test_no_more_threads_than_pieces(allow, n_pieces, allowed, expected):
     allow(allowed)
-    assert Threads(n_pieces, 1e9).most == (1 if DISABLED else expected)
+    assert make_runner(n_pieces).most == (1 if DISABLED else expected)
 
 
 @together
@@ -169,7 +180,8 @@ def test_the_only_thread_is_the_callers(allow):
     def work(team, first, last):
         seen.append((team, first, last, threading.get_ident()))
 
-    assert Threads(5, 1e9).run(work, 3, 7) == 4
+    with make_runner(5) as runner:
+        assert runner.run(work, 3, 7) == 4
     assert seen == [(ALONE, 3, 4, threading.get_ident())]
 
 
@@ -177,7 +189,7 @@ def test_the_only_thread_is_the_callers(allow):
 def test_limits_of_each_run_are_obeyed(allow):
     sizes = []
     allow(4)
-    runner = Threads(10, 1e9)
+    runner = make_runner(10)
     for n, expected in (4, 4), (2, 2), (1, 1), (3, 3), (100, 4):
         allow(n)
         sizes.clear()
@@ -191,7 +203,7 @@ def test_limits_of_threadpoolctl_are_obeyed(api):
         before = threads.n_threads()
         with threadpool_limits(1, user_api=api):
             assert threads.n_threads() == 1
-            assert Threads(100, 1e9).most == 1
+            assert make_runner(100).most == 1
         assert threads.n_threads() == before
     with threadpool_limits(2, user_api=api):
         assert 1 <= threads.n_threads() <= 2
@@ -213,8 +225,9 @@ def test_little_work_is_not_shared(allow, flops, expected):
     sizes = []
 
     def run(n_blocks):
-        runner = Threads(4, flops / n_blocks)
-        runner.run(lambda team, first, last: sizes.append(team.size), 2, 2 + n_blocks)
+        with Threads(4, flops / n_blocks, n_blocks) as runner:
+            work = lambda team, first, last: sizes.append(team.size)  # noqa: E731
+            runner.run(work, 2, 2 + n_blocks)
 
     for n_blocks in 1, 5:
         within(20, partial(run, n_blocks))
@@ -238,7 +251,7 @@ def test_an_exception_reaches_the_caller(allow, kind, culprit, late):
             raise kind("culprit")
         arrived.append(meet_all(team, 10))
 
-    runner = Threads(3, 1e9)
+    runner = make_runner(3)
     with pytest.raises(kind, match="culprit"):
         run(runner, work)
     assert arrived == [False, False]
@@ -287,11 +300,11 @@ def test_runs_at_once_share_what_is_allowed(allow):
             inside.wait(30)
             assert done.wait(30)
 
-    thread = threading.Thread(target=lambda: run(Threads(4, 1e9), first))
+    thread = threading.Thread(target=lambda: run(make_runner(4), first))
     thread.start()
     inside.wait(30)
     try:
-        second = Threads(4, 1e9)
+        second = make_runner(4)
         assert second.most == 4
         run(second, lambda team: sizes.setdefault("2", team.size))
     finally:
@@ -316,6 +329,120 @@ def test_threads_end_with_their_run():
     assert set(threading.enumerate()) <= before
 
 
+@as_kernel
+def count_runs(team, counts):
+    """As an entry kernel whose threads stay does."""
+    while begin(team):
+        counts[team.rank] += 1
+        wait(team)
+        if team.rank == 0:
+            return True
+    return False
+
+
+def helpers():
+    return {thread for thread in threading.enumerate() if thread.name == "skmlp"}
+
+
+def wait_until(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "too long"
+        time.sleep(0.001)
+
+
+@together
+@pytest.mark.parametrize("n", [2, 3])
+def test_threads_that_stay(allow, n):
+    """They are there for the next run, or leave if there is none for a while."""
+    allow(n)
+    before, seen, counts = helpers(), set(), np.zeros(n, np.int64)
+
+    def work(team, first, last):
+        return count_runs(team, counts)
+
+    def runs():
+        with make_runner(n, stay=True) as runner:
+            for _ in range(20):
+                runner.run(work, 0, 1)
+                seen.update(helpers() - before)
+            wait_until(lambda: not helpers() - before)
+            runner.run(work, 0, 1)
+            runner.dismiss()
+            assert not helpers() - before
+            runner.run(work, 0, 1)
+
+    within(60, runs)
+    assert not helpers() - before
+    np.testing.assert_array_equal(counts, 22)
+    assert len(seen) <= 20 * (n - 1)
+
+
+@together
+def test_as_many_threads_stay_as_are_allowed(allow):
+    counts = np.zeros(4, np.int64)
+
+    def runs():
+        with make_runner(4, stay=True) as runner:
+            for n in 4, 2, 1, 3:
+                allow(n)
+                runner.run(lambda team, first, last: count_runs(team, counts), 0, 1)
+
+    allow(4)
+    within(60, runs)
+    np.testing.assert_array_equal(counts, [4, 3, 2, 1])
+
+
+@together
+def test_nobody_waits_for_ever_for_a_run():
+    teams, _counter = make_teams(2)
+    counts = np.zeros(2, np.int64)
+    assert not within(20, lambda: count_runs(teams[1], counts))
+    assert not within(20, lambda: count_runs(teams[0], counts))
+    assert not counts.any()
+
+
+@together
+def test_an_exception_in_a_thread_that_stays(allow):
+    allow(2)
+    counts, fails = np.zeros(2, np.int64), True
+
+    def work(team, first, last):
+        if team.rank == 1 and fails:
+            raise MemoryError("culprit")
+        return count_runs(team, counts)
+
+    runner = make_runner(2, stay=True)
+    with pytest.raises(MemoryError, match="culprit"), runner:
+        within(20, lambda: runner.run(work, 0, 1))
+    fails = False
+    with runner:
+        within(20, lambda: runner.run(work, 0, 1))
+    np.testing.assert_array_equal(counts, 1)
+
+
+@together
+def test_only_one_thread_outside_of_the_context(allow):
+    allow(4)
+    sizes = []
+    runner = make_runner(4)
+    runner.run(lambda team, first, last: sizes.append(team.size), 0, 1)
+    assert sizes == [1]
+
+
+@together
+def test_what_runs_within_another_counts_once(allow):
+    """As predictions for early stopping do within a fit."""
+    allow(4)
+    sizes = []
+    with make_runner(4):
+        run(make_runner(4), lambda team: sizes.append(team.size))
+        with make_runner(4) as inner:
+            inner.run(lambda team, first, last: sizes.append(team.size), 0, 1)
+    assert sizes == [2] * 2 + [4] * 4  # `run` is in another thread
+    assert threads._running.count == 0
+
+
 @together
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -329,7 +456,7 @@ def test_a_child_has_threads_of_its_own(allow):
         inside.set()
         assert done.wait(60)
 
-    thread = threading.Thread(target=lambda: run(Threads(2, 1e9), work))
+    thread = threading.Thread(target=lambda: run(make_runner(2), work))
     thread.start()
     assert inside.wait(30)
     try:
@@ -370,7 +497,7 @@ def exit_status_of_child():
 
         signal.alarm(30)  # ends a child that hangs
         sizes = []
-        run(Threads(2, 1e9), lambda team: sizes.append(team.size))
+        run(make_runner(2), lambda team: sizes.append(team.size))
         os._exit(0 if sizes == [2, 2] else 1)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -512,6 +639,17 @@ def test_threads_change_no_bit_of_any_kind_of_fit(allow, as_csr, case):
     assert_same_for_all_numbers_of_threads(
         allow, (1, 3, 8), kind, dtype, as_csr, **CASES[case]
     )
+
+
+@together
+def test_threads_that_stay_see_new_arrays(allow):
+    """Augmented rows are other ones in each epoch."""
+    augmented = {"augmentation": GaussianNoise(0.1), "max_iter": 4}
+    for kind in MLPClassifier, MLPRegressor:
+        sizes = 1, 3
+        assert_same_for_all_numbers_of_threads(
+            allow, sizes, kind, np.float32, False, **augmented
+        )
 
 
 @together
@@ -678,9 +816,10 @@ def test_runs_of_the_same_work_share_what_is_known_of_its_pace(allow, monkeypatc
 
     def first_size(block_flops, n_blocks):
         sizes.clear()
-        runner, first = Threads(2, block_flops), 0
-        while first < n_blocks:
-            first = runner.run(work, first, n_blocks)
+        first = 0
+        with make_runner(2, block_flops) as runner:
+            while first < n_blocks:
+                first = runner.run(work, first, n_blocks)
         return sizes[0]
 
     assert first_size(1e8, 2000) == 2
