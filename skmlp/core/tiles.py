@@ -30,9 +30,10 @@ from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
 from skmlp.core.jit import DISABLED, jit
-from skmlp.core.vectors import INT64, VECTOR_BYTES, Vectors
+from skmlp.core.vectors import INT64, TILE_VECTORS, VECTOR_BYTES, Vectors
 
 TILE_ROWS = 6
+_FEW_ROWS = 2  # for which there are tiles of their own
 _ROWS_TOGETHER = 16
 READS_IN_PLACE = VECTOR_BYTES > 16  # shorter ones cannot be read in part
 _FETCHES = VECTOR_BYTES == 64  # a step of 24 products leaves time for it, one of 12 not
@@ -46,8 +47,8 @@ def _begin(context, builder, kind, array, offset):
     return builder.gep(make_array(kind)(context, builder, array).data, [offset])
 
 
-def _tile(n_vectors):
-    """An intrinsic for tiles of ``n_vectors`` vectors per row."""
+def _tile(n_vectors, n_rows=TILE_ROWS, *, narrow=False):
+    """An intrinsic for tiles of ``n_vectors`` vectors per row, or up to so many."""
 
     @intrinsic
     def tile(context, c, a, b, n_steps, m, n, add):
@@ -63,17 +64,19 @@ def _tile(n_vectors):
             )
             factors = (a, a_row, a_step), (b, b_row)
             following = builder.gep(a, [a_next]), builder.gep(b, [b_next]), b_pace
-            for i in range(TILE_ROWS):
+            for i in range(n_rows):
                 row = builder.mul(c_row, INT64(i))
                 vectors.fetch_row(n_vectors, builder.gep(c, [row]), 0, writes=1)
-            sums = _sums(
-                builder, vectors, n_vectors, *factors, following, n_steps, m, n
-            )
+            form = n_rows, n_vectors, 0 if narrow else n_vectors - 1
+            sums = _sums(builder, vectors, form, *factors, following, n_steps, m, n)
+            adds = builder.icmp_signed("!=", add, INT64(0))
+            if narrow:
+                _store_part(builder, vectors, sums, c, c_row, m, n, adds)
+                return context.get_dummy_value()
             whole = builder.and_(
-                builder.icmp_signed("==", m, INT64(TILE_ROWS)),
+                builder.icmp_signed("==", m, INT64(n_rows)),
                 builder.icmp_signed("==", n, INT64(n_vectors * vectors.lanes)),
             )
-            adds = builder.icmp_signed("!=", add, INT64(0))
             with builder.if_else(whole) as (all_of_it, part_of_it):
                 with all_of_it:
                     _store_whole(builder, vectors, sums, c, c_row, adds)
@@ -86,16 +89,17 @@ def _tile(n_vectors):
     return tile
 
 
-def _sums(builder, vectors, n_vectors, a, b, following, n_steps, m, n):
+def _sums(builder, vectors, form, a, b, following, n_steps, m, n):
     """Rows of vectors: the sums over k of a[i, k] times row k of B.
 
-    The last vector of B is read as far as it goes.
+    Vectors of B behind those that are whole for certain are read as far as they go.
     """
+    n_rows, n_vectors, n_whole = form
     (a, a_row, a_step), (b, b_row), (a_next, b_next, b_pace) = a, b, following
     multiply_add = vectors.multiply_add()
-    offsets = _row_offsets(builder, TILE_ROWS, a_row, m)
-    size = (n_vectors - 1) * vectors.lanes
-    mask = vectors.mask(builder.sub(n, INT64(size)))
+    offsets = _row_offsets(builder, n_rows, a_row, m)
+    places = [INT64(v * vectors.lanes) for v in range(n_vectors)]
+    masks = [vectors.mask(builder.sub(n, place)) for place in places[n_whole:]]
     before = builder.block
     body = builder.append_basic_block("sums")
     after = builder.append_basic_block("summed")
@@ -104,11 +108,14 @@ def _sums(builder, vectors, n_vectors, a, b, following, n_steps, m, n):
     starts = INT64(0), a, b, a_next, b_next
     k, a_k, b_k, a_later, b_later = (builder.phi(start.type) for start in starts)
     sums = [
-        [builder.phi(vectors.type) for _ in range(n_vectors)] for _ in range(TILE_ROWS)
+        [builder.phi(vectors.type) for _ in range(n_vectors)] for _ in range(n_rows)
     ]
-    row = [vectors.load(b_k, INT64(v)) for v in range(0, size, vectors.lanes)]
-    end = b_k, INT64(size)
-    row.append(vectors.load_part(*end, mask) if READS_IN_PLACE else vectors.load(*end))
+    row = [vectors.load(b_k, place) for place in places[:n_whole]]
+    for place, mask in zip(places[n_whole:], masks):
+        end = b_k, place
+        row.append(
+            vectors.load_part(*end, mask) if READS_IN_PLACE else vectors.load(*end)
+        )
     a_here = _opaque(builder, a_k)
     if _FETCHES:
         ahead = builder.gep(b_k, [builder.mul(b_row, INT64(_ROWS_AHEAD))])
@@ -333,11 +340,14 @@ if DISABLED:
 else:
     copy, copy_columns, transpose = _copy, _copy_columns, _transpose
     _tile_1, _tile_2, _tile_3, _tile_4 = (_tile(n) for n in (1, 2, 3, 4))
+    _narrow_tile = _tile(TILE_VECTORS, _FEW_ROWS, narrow=True)
 
     @jit
     def tile(c, a, b, n_steps, m, n, add):
         lanes = VECTOR_BYTES // c[0].itemsize
-        if n <= lanes:
+        if READS_IN_PLACE and m <= _FEW_ROWS:
+            _narrow_tile(c, a, b, n_steps, m, n, add)
+        elif n <= lanes:
             _tile_1(c, a, b, n_steps, m, n, add)
         elif n <= 2 * lanes:
             _tile_2(c, a, b, n_steps, m, n, add)
