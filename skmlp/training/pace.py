@@ -5,6 +5,7 @@ where there is little to do between two meetings. Results depend on neither numb
 that both may follow the clock.
 """
 
+from math import inf
 from threading import Lock
 from time import perf_counter
 
@@ -13,6 +14,7 @@ _FLOPS_PER_SECOND = 5e9  # a cautious guess, until a run has been measured
 _TRY_SECONDS = 0.004  # of a run that tries fewer threads
 _LOSS = 0.01  # share of the time that tries may waste
 _MEMORY = 0.5  # weight of what was measured before
+_OUTLIER = 2  # times as long is the most that a short run, interrupted, can count for
 
 
 class Pace:
@@ -27,7 +29,7 @@ class Pace:
     def __init__(self, block_flops):
         self._guess = block_flops / _FLOPS_PER_SECOND
         self._seconds, self._next_try = {}, {}
-        self._n_runs, self._first_try = 0, None
+        self._n_runs, self._first_try = 0, inf
         self._lock = Lock()
 
     def choose(self, most):
@@ -38,7 +40,7 @@ class Pace:
     def measured(self, size, n_blocks, seconds):
         """Learn from a run."""
         with self._lock:
-            self._learn(size, max(seconds, 1e-9) / n_blocks)
+            self._learn(size, n_blocks, max(seconds, 1e-9) / n_blocks)
 
     def _choose(self, most):
         if most == 1:
@@ -52,18 +54,19 @@ class Pace:
                 return other, self._blocks_of_try(other, best)
         return best, self._blocks_of_run(best, RUN_SECONDS)
 
-    def _learn(self, size, latest):
-        if self._n_runs == 0:
-            self._first_try = perf_counter() + RUN_SECONDS
-        elif self._n_runs == 1:
+    def _learn(self, size, n_blocks, latest):
+        if self._n_runs == 1:
             self._seconds.clear()  # the first run loaded kernels, and touched memory
+            self._first_try = perf_counter() + _TRY_SECONDS
         self._n_runs += 1
         before = self._seconds.get(size, latest)
+        if n_blocks * latest < RUN_SECONDS:
+            latest = min(latest, _OUTLIER * before)
         self._seconds[size] = _MEMORY * before + (1 - _MEMORY) * latest
         if len(self._seconds) > 1:
             best = min(self._seconds, key=self._seconds.get)
             slower_by = self._seconds[size] - self._seconds[best]
-            lost = self._blocks_of_try(size, best) * slower_by
+            lost = min(n_blocks, self._blocks_of_try(size, best)) * slower_by
             self._next_try[size] = perf_counter() + max(lost / _LOSS, RUN_SECONDS)
 
     def _due(self, size):

@@ -96,6 +96,7 @@ class Threads:
         self.most = min(n_pieces, worthwhile, _MOST, n_threads()) if shared else 1
         self._pace = _pace_of(block_flops)
         self._stay, self._crew, self._allowed = stay, None, 1
+        self._is_typical = True  # the latest run
 
     def __enter__(self):
         self._allowed = self.most
@@ -130,24 +131,30 @@ class Threads:
             most = min(most, n_threads() // _running.count)
         size, n_blocks = self._pace.choose(max(most, 1))
         last = min(first + n_blocks, stop)
-        work, started = partial(work, first=first, last=last), perf_counter()
-        started = max(started, self._work_together(work, size))
-        self._pace.measured(size, last - first, perf_counter() - started)
+        work, crew, started = (
+            partial(work, first=first, last=last),
+            self._crew,
+            perf_counter(),
+        )
+        self._work_together(work, size)
+        seconds = perf_counter() - started
+        # The first run of a crew is slow: it moves memory into the caches of others.
+        self._is_typical = self._crew is crew or not self._is_typical
+        if self._is_typical:
+            self._pace.measured(size, last - first, seconds)
         return last
 
     def _work_together(self, work, size):
-        """Do the work; returns when the last of threads that stay first came."""
         if size == 1 or not self._stay:
             run_together(work, size)
-            return 0.0
+            return
         if self._crew is not None and self._crew.size != size:
             self.dismiss()
-        while True:
-            if self._crew is None:
-                self._crew = _Crew(work, size)
-            if work(self._crew.start()):
-                return self._crew.complete_since
-            self.dismiss()  # all the others have left
+        if self._crew is None:
+            self._crew = _Crew(work, size)
+        while not work(self._crew.start()):  # the others have left
+            self.dismiss()
+            self._crew = _Crew(work, size)
 
     def dismiss(self):
         """Let threads that stay go."""
@@ -190,7 +197,7 @@ class _Crew:
     """Threads that call ``work(team)``, beside the one that starts them."""
 
     def __init__(self, work, size):
-        self._work, self.size, self.complete_since = work, size, 0.0
+        self._work, self.size = work, size
         self._teams, self._counter = make_teams(size)
         self._cores, self._errors, self._others = _Cores(), [], None
 
@@ -213,7 +220,6 @@ class _Crew:
     def _join(self, team):
         try:
             self._cores.take()
-            self.complete_since = perf_counter()
             self._work(team)
         except BaseException as error:
             self._errors.append(error)

@@ -69,6 +69,18 @@ def test_one_slow_run_is_no_reason(monkeypatch):
     assert machine.pace.choose(2)[0] == 2
 
 
+def test_one_interrupted_run_is_no_reason(monkeypatch):
+    """Runs of an epoch each, which are shorter than the system's turns."""
+    machine = Machine(monkeypatch, 2)
+    for size in 2, 2, 2, 1:
+        machine.pace.measured(size, 5, 5 * {2: 1e-5, 1: 1.8e-5}[size])
+    machine.pace.measured(2, 5, 4e-3)
+    assert machine.pace.choose(2)[0] == 2
+    for _ in range(4):
+        machine.pace.measured(2, 5, 4e-3)
+    assert machine.pace.choose(2)[0] == 1
+
+
 @pytest.mark.parametrize("block_flops", [1e4, 1e6, 1e12])
 def test_runs_are_short_whatever_the_guess(monkeypatch, block_flops):
     machine = Machine(monkeypatch, 1, block_flops=block_flops)
