@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from contextlib import suppress
 from functools import lru_cache, partial
+from math import inf
 from threading import Lock, Thread, get_ident
 from time import perf_counter
 
@@ -21,6 +22,7 @@ from skmlp.training import blas
 from skmlp.training.pace import Pace
 
 _MOST = 8
+_A_WHILE = 0.03  # seconds
 _FLOPS_FOR_A_THREAD = 2e7  # with less, starting one takes longer than it saves
 
 
@@ -34,11 +36,17 @@ class _Running:
     """In which of the user's threads there is work that could use several threads."""
 
     def __init__(self):
-        self._works, self._lock = Counter(), Lock()
+        self._works, self._lock, self._before = Counter(), Lock(), (0, -inf)
 
     @property
     def count(self):
         return len(self._works)
+
+    @property
+    def latest(self):
+        """How many there were a moment ago: one that ends is often followed by one."""
+        before, end = self._before
+        return max(before if perf_counter() < end + _A_WHILE else 0, self.count)
 
     def begin(self):
         with self._lock:
@@ -46,6 +54,8 @@ class _Running:
 
     def end(self):
         with self._lock:
+            if self.count > 1:
+                self._before = self.count, perf_counter()
             self._works -= Counter([get_ident()])
 
 
@@ -128,15 +138,13 @@ class Threads:
         """
         most = self._allowed
         if most > 1:
-            most = min(most, n_threads() // _running.count)
+            most = min(most, n_threads() // _running.latest)
+            if self._crew is not None and self._crew.size > most:
+                self.dismiss()
         size, n_blocks = self._pace.choose(max(most, 1))
         last = min(first + n_blocks, stop)
-        work, crew, started = (
-            partial(work, first=first, last=last),
-            self._crew,
-            perf_counter(),
-        )
-        self._work_together(work, size)
+        crew, started = self._crew, perf_counter()
+        self._work_together(partial(work, first=first, last=last), size)
         seconds = perf_counter() - started
         # The first run of a crew is slow: it moves memory into the caches of others.
         self._is_typical = self._crew is crew or not self._is_typical

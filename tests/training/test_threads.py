@@ -310,8 +310,10 @@ def test_runs_at_once_share_what_is_allowed(allow):
     finally:
         done.set()
         thread.join(30)
-    run(second, lambda team: sizes.setdefault("3", team.size))
-    assert sizes == {"first": 4, "2": 2, "3": 4}
+    run(second, lambda team: sizes.setdefault("a moment later", team.size))
+    time.sleep(2 * threads._A_WHILE)
+    run(second, lambda team: sizes.setdefault("later", team.size))
+    assert sizes == {"first": 4, "2": 2, "a moment later": 2, "later": 4}
 
 
 @together
@@ -436,10 +438,10 @@ def test_what_runs_within_another_counts_once(allow):
     allow(4)
     sizes = []
     with make_runner(4):
-        run(make_runner(4), lambda team: sizes.append(team.size))
         with make_runner(4) as inner:
             inner.run(lambda team, first, last: sizes.append(team.size), 0, 1)
-    assert sizes == [2] * 2 + [4] * 4  # `run` is in another thread
+        run(make_runner(4), lambda team: sizes.append(team.size))
+    assert sizes == [4] * 4 + [2] * 2  # `run` is in another thread
     assert threads._running.count == 0
 
 
