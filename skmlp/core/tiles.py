@@ -90,16 +90,12 @@ def _tile(n_vectors, n_rows=TILE_ROWS, *, narrow=False):
 
 
 def _sums(builder, vectors, form, a, b, following, n_steps, m, n):
-    """Rows of vectors: the sums over k of a[i, k] times row k of B.
-
-    Vectors of B behind those that are whole for certain are read as far as they go.
-    """
-    n_rows, n_vectors, n_whole = form
+    """Rows of vectors: the sums over k of a[i, k] times row k of B."""
+    n_rows, n_vectors, _ = form
     (a, a_row, a_step), (b, b_row), (a_next, b_next, b_pace) = a, b, following
     multiply_add = vectors.multiply_add()
     offsets = _row_offsets(builder, n_rows, a_row, m)
-    places = [INT64(v * vectors.lanes) for v in range(n_vectors)]
-    masks = [vectors.mask(builder.sub(n, place)) for place in places[n_whole:]]
+    load_row = _row_loader(builder, vectors, form, n)
     before = builder.block
     body = builder.append_basic_block("sums")
     after = builder.append_basic_block("summed")
@@ -110,12 +106,7 @@ def _sums(builder, vectors, form, a, b, following, n_steps, m, n):
     sums = [
         [builder.phi(vectors.type) for _ in range(n_vectors)] for _ in range(n_rows)
     ]
-    row = [vectors.load(b_k, place) for place in places[:n_whole]]
-    for place, mask in zip(places[n_whole:], masks):
-        end = b_k, place
-        row.append(
-            vectors.load_part(*end, mask) if READS_IN_PLACE else vectors.load(*end)
-        )
+    row = load_row(b_k)
     a_here = _opaque(builder, a_k)
     if _FETCHES:
         ahead = builder.gep(b_k, [builder.mul(b_row, INT64(_ROWS_AHEAD))])
@@ -146,6 +137,25 @@ def _sums(builder, vectors, form, a, b, following, n_steps, m, n):
     builder.cbranch(builder.icmp_signed("<", steps[0][2], n_steps), body, after)
     builder.position_at_end(after)
     return added
+
+
+def _row_loader(builder, vectors, form, n):
+    """A function that loads a row of B from where it begins.
+
+    Vectors behind those that are whole for certain are read as far as they go.
+    """
+    _, n_vectors, n_whole = form
+    places = [INT64(v * vectors.lanes) for v in range(n_vectors)]
+    masks = [vectors.mask(builder.sub(n, place)) for place in places[n_whole:]]
+
+    def load_row(start):
+        if not READS_IN_PLACE:
+            return [vectors.load(start, place) for place in places]
+        whole = [vectors.load(start, place) for place in places[:n_whole]]
+        parts = zip(places[n_whole:], masks)
+        return whole + [vectors.load_part(start, *part) for part in parts]
+
+    return load_row
 
 
 def _row_offsets(builder, count, distance, n_rows):
