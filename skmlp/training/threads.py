@@ -207,11 +207,11 @@ class _Crew:
     def __init__(self, work, size):
         self._work, self.size = work, size
         self._teams, self._counter = make_teams(size)
-        self._cores, self._errors, self._others = _Cores(), [], None
+        self._cores, self._errors, self._others = _Cores(), [], []
 
     def start(self):
         """The team of the calling thread, alone where no more can be started."""
-        if self._others is None:
+        if not self._others:
             self._others = [
                 Thread(target=self._join, args=(team,), name="skmlp")
                 for team in self._teams[1:]
