@@ -674,6 +674,7 @@ def test_bits_do_not_depend_on_the_pace(allow, monkeypatch, case):
     allow(1)
     expected = numbers_of_fit(MLPClassifier, np.float32, False, **CASES[case])
     monkeypatch.undo()
+    monkeypatch.setattr(threads, "_running", threads._Running())
     monkeypatch.setattr(threads, "_pace_of", lru_cache(threads.Pace))
     allow(4)
     seen, rng, now = set(), np.random.default_rng(0), [0.0]
