@@ -76,22 +76,23 @@ class Optimizer:
             self._watch = Patience(tol=tol, limit=0, sign=sign, best=-sign * np.inf)
         self._watch.tol, self._watch.limit = tol, self.schedule.patience
         names = OPTIMIZERS[self.name].hyper
-        self.hyper[: len(names)] = [hyper[name] for name in names]
+        self._own = tuple(float(hyper[name]) for name in names)
+        self.hyper[: len(names)] = self._own
 
     def rates(self, n_steps):
         """Rates of an epoch of ``n_steps`` steps, which counts as taken.
 
         Returns
         -------
-        rates, base_rates : ndarray of shape (n_steps,)
-            With and without the optimizer's corrections.
+        rates : ndarray of shape (n_steps,)
+        base_rates : ndarray of shape (n_steps,) or float
+            Without the optimizer's corrections.
         """
         clock = Clock(self.n_epochs, n_steps, self.max_iter, self.n_plateaus)
-        base_rates = np.empty(n_steps)
-        base_rates.fill(self._rate)
-        base_rates *= self.schedule.factors(clock)
+        base_rates = self._rate * self.schedule.factors(clock)
         rates = base_rates * self._corrections(n_steps)
-        self.scheduled_rate = float(base_rates[-1])
+        is_constant = isinstance(base_rates, float)
+        self.scheduled_rate = base_rates if is_constant else float(base_rates[-1])
         self.learning_rate = float(rates[-1])
         self.n_steps += n_steps
         self.n_epochs += 1
@@ -99,10 +100,10 @@ class Optimizer:
 
     def _corrections(self, n_steps):
         """Of the next steps: a slice of those around them, which are many."""
-        own = self.hyper[: len(OPTIMIZERS[self.name].hyper)].tolist()
         first = self.n_steps % _AHEAD
         start, length = self.n_steps - first, _AHEAD + n_steps
-        return _corrections(self.name, tuple(own), start, length)[first:][:n_steps]
+        ahead = _corrections(self.name, self._own, start, length)
+        return ahead[first : first + n_steps]
 
     def training(self, params):
         """A context, in which ``params`` are those whose gradient is taken."""

@@ -19,7 +19,7 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from skmlp.core.jit import DISABLED
 from skmlp.core.team import ALONE, dismiss, make_teams
 from skmlp.training import blas
-from skmlp.training.pace import Pace
+from skmlp.training.pace import RUN_SECONDS, Pace
 
 _MOST = 8
 _A_WHILE = 0.03  # seconds
@@ -42,11 +42,10 @@ class _Running:
     def count(self):
         return len(self._works)
 
-    @property
-    def latest(self):
+    def latest(self, now):
         """How many there were a moment ago: one that ends is often followed by one."""
         before, end = self._before
-        return max(before if perf_counter() < end + _A_WHILE else 0, self.count)
+        return max(before if now < end + _A_WHILE else 0, self.count)
 
     def begin(self):
         with self._lock:
@@ -109,7 +108,7 @@ class Threads:
         self._is_typical = True  # the latest run
 
     def __enter__(self):
-        self._allowed = self.most
+        self._allowed, self._look_again = self.most, -inf
         if self._allowed > 1:
             _running.begin()
         return self
@@ -136,12 +135,7 @@ class Threads:
         last : int
             Which block is the next.
         """
-        most = self._allowed
-        if most > 1:
-            most = min(most, n_threads() // _running.latest)
-            if self._crew is not None and self._crew.size > most:
-                self.dismiss()
-        size, n_blocks = self._pace.choose(max(most, 1))
+        size, n_blocks = self._pace.choose(self._most_now())
         last = min(first + n_blocks, stop)
         crew, started = self._crew, perf_counter()
         self._work_together(partial(work, first=first, last=last), size)
@@ -151,6 +145,18 @@ class Threads:
         if self._is_typical:
             self._pace.measured(size, last - first, seconds)
         return last
+
+    def _most_now(self):
+        """How many threads the next run may have, beside those of other works."""
+        if self._allowed == 1:
+            return 1
+        now = perf_counter()
+        if now >= self._look_again:  # as often as in long runs
+            self._limit, self._look_again = n_threads(), now + RUN_SECONDS
+        most = max(min(self._allowed, self._limit // _running.latest(now)), 1)
+        if self._crew is not None and self._crew.size > most:
+            self.dismiss()
+        return most
 
     def _work_together(self, work, size):
         if size == 1 or not self._stay:

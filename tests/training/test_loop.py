@@ -1,3 +1,4 @@
+import gc
 import sys
 from functools import lru_cache
 
@@ -94,11 +95,13 @@ def calls_in_python(function, *arguments):
     """Python and C functions that Python calls on the way."""
     seen = []
     previous = sys.getprofile()
+    gc.disable()  # whose callbacks would count
     sys.setprofile(lambda frame, event, argument: seen.append(event))
     try:
         function(*arguments)
     finally:
         sys.setprofile(previous)
+        gc.enable()
     return sum(event in ("call", "c_call") for event in seen)
 
 

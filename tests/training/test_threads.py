@@ -186,7 +186,8 @@ def test_the_only_thread_is_the_callers(allow):
 
 
 @together
-def test_limits_of_each_run_are_obeyed(allow):
+def test_limits_of_each_run_are_obeyed(allow, monkeypatch):
+    monkeypatch.setattr(threads, "RUN_SECONDS", 0)
     sizes = []
     allow(4)
     runner = make_runner(10)
@@ -381,7 +382,8 @@ def test_threads_that_stay(allow, n):
 
 
 @together
-def test_as_many_threads_stay_as_are_allowed(allow):
+def test_as_many_threads_stay_as_are_allowed(allow, monkeypatch):
+    monkeypatch.setattr(threads, "RUN_SECONDS", 0)
     counts = np.zeros(4, np.int64)
 
     def runs():
