@@ -25,11 +25,14 @@ from skmlp.core.architecture import make_architecture
 from skmlp.core.intrinsics import vector_view
 from skmlp.core.layout import bias_views, weight_views, weights
 from skmlp.core.products import multiply_panel, widest_panel
+from skmlp.core.team import wait
 from skmlp.core.tiles import TILE_ROWS
 from skmlp.core.workspace import DELTAS, OUTPUTS, PRODUCTS, SLOPES, Chunk, rows_of
 from skmlp.estimators.gate import make_data
 from skmlp.training.loop import Epochs
 from skmlp.training.threads import n_threads, run_together
+
+_N_MEETINGS = 20_000
 
 
 @numba.njit
@@ -124,6 +127,28 @@ def tiles_only(work):
     return run
 
 
+@numba.njit(nogil=True)
+def meet(team, n):
+    """Wait for each other, and do nothing."""
+    for _ in range(n):
+        wait(team)
+
+
+def meetings_only():
+    """Function that lets two threads meet.
+
+    How long that takes tells how far apart their cores are: on a virtual machine this
+    may change from one second to the next, and with it what a second thread is worth.
+    """
+    size = min(2, n_threads())
+
+    def run():
+        run_together(lambda team: meet(team, _N_MEETINGS), size)
+
+    run()
+    return run
+
+
 def bounds(work):
     """Functions that no fit can be faster than, as long as it takes the same way."""
     runs = {"tiles": tiles_only(work)}
@@ -149,6 +174,7 @@ def measure(name, work, options):
     X, y = make_rows(work)
     runs, compile_seconds = {}, {}
     runs["skmlp"], compile_seconds["skmlp"] = estimator_fit(skmlp, X, y, work)
+    runs["meetings"] = meetings_only()
     if work.density == 1:
         runs["products"] = products_only(X, y, work)
         runs.update(bounds(work))
@@ -172,6 +198,7 @@ def measure(name, work, options):
         row.append(f"{format_seconds(medians[peer])} ({ratio:.2f}x)")
     limit = medians.get("products")
     row.append(f"{ours / limit:.2f}" if limit else "")
+    row.append(format_seconds(medians["meetings"] / _N_MEETINGS))
     checks = [name, f"{losses['skmlp']:.4f}"]
     checks += [f"{losses[peer]:.4f}" for peer in options.peers]
     checks += [f"{compile_seconds.get(key, 0):.2f} s" for key in ("skmlp", "jax")]
@@ -222,7 +249,7 @@ def main():
         f" {options.repeats} interleaved runs. (2.00x: skmlp takes half the time.)\n"
     )
     print("\n".join(descriptions), end="\n\n")
-    header = ["", "skmlp", *options.peers, "skmlp / products alone"]
+    header = ["", "skmlp", *options.peers, "skmlp / products alone", "threads meet in"]
     print(table(header, times, markdown=markdown), end="\n\n")
     header = ["last loss", "skmlp", *options.peers, "skmlp first fit", "jax compile"]
     print(table(header, checks, markdown=markdown))
