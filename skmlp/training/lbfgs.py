@@ -41,8 +41,9 @@ def minimise(epochs, rows, *, max_iter, max_fun, tol, on_iteration):
             raise StopIteration
 
     iterate = Checkpoint(params)
+    in_the_way = params.size > _SERIAL_SUM or epochs.threads.most > 1
     try:
-        with on_one_thread() if params.size > _SERIAL_SUM else nullcontext():
+        with on_one_thread() if in_the_way else nullcontext():
             result = minimize(
                 loss_and_gradient,
                 params.copy(),

@@ -29,7 +29,7 @@ class Pace:
     def __init__(self, block_flops):
         self._guess = block_flops / _FLOPS_PER_SECOND
         self._seconds, self._next_try = {}, {}
-        self._n_runs, self._first_try = 0, inf
+        self._n_runs, self._first_try, self._skipped = 0, inf, False
         self._lock = Lock()
 
     def choose(self, most):
@@ -37,10 +37,16 @@ class Pace:
         with self._lock:
             return self._choose(most)
 
-    def measured(self, size, n_blocks, seconds):
-        """Learn from a run."""
+    def measured(self, size, n_blocks, seconds, *, is_first=False):
+        """Learn from a run, but not if it is short and the first of new threads.
+
+        To these memory has to be moved yet. If all runs are first ones, half count.
+        """
         with self._lock:
-            self._learn(size, n_blocks, max(seconds, 1e-9) / n_blocks)
+            skips = is_first and seconds < _TRY_SECONDS and not self._skipped
+            self._skipped = skips
+            if not skips:
+                self._learn(size, n_blocks, max(seconds, 1e-9) / n_blocks)
 
     def _choose(self, most):
         if most == 1:
@@ -60,12 +66,13 @@ class Pace:
             self._first_try = perf_counter() + _TRY_SECONDS
         self._n_runs += 1
         before = self._seconds.get(size, latest)
-        if n_blocks * latest < RUN_SECONDS:
-            latest = min(latest, _OUTLIER * before)
-        self._seconds[size] = _MEMORY * before + (1 - _MEMORY) * latest
+        counts = min(latest, _OUTLIER * before)
+        if n_blocks * latest >= RUN_SECONDS:
+            counts = latest
+        self._seconds[size] = _MEMORY * before + (1 - _MEMORY) * counts
         if len(self._seconds) > 1:
             best = min(self._seconds, key=self._seconds.get)
-            slower_by = self._seconds[size] - self._seconds[best]
+            slower_by = max(self._seconds[size], latest) - self._seconds[best]
             lost = min(n_blocks, self._blocks_of_try(size, best)) * slower_by
             self._next_try[size] = perf_counter() + max(lost / _LOSS, RUN_SECONDS)
 

@@ -105,7 +105,6 @@ class Threads:
         self.most = min(n_pieces, worthwhile, _MOST, n_threads()) if shared else 1
         self._pace = _pace_of(block_flops)
         self._stay, self._crew, self._allowed = stay, None, 1
-        self._is_typical = True  # the latest run
 
     def __enter__(self):
         self._allowed, self._look_again = self.most, -inf
@@ -139,11 +138,8 @@ class Threads:
         last = min(first + n_blocks, stop)
         crew, started = self._crew, perf_counter()
         self._work_together(partial(work, first=first, last=last), size)
-        seconds = perf_counter() - started
-        # The first run of a crew is slow: it moves memory into the caches of others.
-        self._is_typical = self._crew is crew or not self._is_typical
-        if self._is_typical:
-            self._pace.measured(size, last - first, seconds)
+        seconds, is_first = perf_counter() - started, self._crew is not crew
+        self._pace.measured(size, last - first, seconds, is_first=is_first)
         return last
 
     def _most_now(self):

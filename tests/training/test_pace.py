@@ -69,6 +69,20 @@ def test_one_slow_run_is_no_reason(monkeypatch):
     assert machine.pace.choose(2)[0] == 2
 
 
+def test_first_runs_of_threads(monkeypatch):
+    """Short ones do not count, unless there are no others."""
+    machine = Machine(monkeypatch, 2)
+    for size in 2, 2, 2, 1:
+        machine.pace.measured(size, 5, 5 * {2: 1.8e-5, 1: 1e-5}[size])
+    machine.pace.measured(1, 5, 5e-4, is_first=True)
+    assert machine.pace.choose(2)[0] == 1
+    for _ in range(8):
+        machine.pace.measured(1, 5, 5e-4, is_first=True)
+    assert machine.pace.choose(2)[0] == 2
+    machine.pace.measured(2, 5, 0.5, is_first=True)
+    assert machine.pace.choose(2)[0] == 1
+
+
 def test_one_interrupted_run_is_no_reason(monkeypatch):
     """Runs of an epoch each, which are shorter than the system's turns."""
     machine = Machine(monkeypatch, 2)
