@@ -24,7 +24,7 @@ from skmlp.core.regularization import Regularization, averaging_factor
 from skmlp.core.team import begin, wait
 from skmlp.core.workspace import GRADIENTS, NO_LAYER, WEIGHT, Chunk, part_of, rows_of
 
-_FIRST, _LAST, _STEPS_BEFORE = np.arange(3)  # of `Recipe.span`
+FIRST, LAST, STEPS_BEFORE = np.arange(3)  # of `Recipe.span`
 
 
 class State(NamedTuple):
@@ -199,7 +199,7 @@ def take_step(layout, state, workspace, recipe, n_batch, step, team):
             )
             call(regularization.bound, arguments)
         if regularization.average != 0:
-            t = recipe.span[_STEPS_BEFORE] + step + 1
+            t = recipe.span[STEPS_BEFORE] + step + 1
             factor = averaging_factor(regularization.limits, t)
             call(regularization.average, (state.average, state.params, factor))
     if regularization.bound != 0 or regularization.average != 0:
@@ -250,7 +250,7 @@ def run_block(network, state, workspace, data, recipe, i, team):
     start = batch_start + part * recipe.block_size
     stop = min(start + recipe.block_size, batch_stop)
     rows = vector_view(recipe.rows, start, (stop - start,))
-    key = combine(recipe.seed, recipe.span[_STEPS_BEFORE] + step)
+    key = combine(recipe.seed, recipe.span[STEPS_BEFORE] + step)
     block = refer(Chunk(rows, np.int64(0), start - batch_start, key, rows.size))
     n_batch, is_last = batch_stop - batch_start, stop == batch_stop
     n_chunks = -(-rows.size // recipe.chunk_size)
@@ -289,7 +289,7 @@ def run_blocks(network, state, workspace, data, recipe, team):
     network, state, workspace = refer(network), refer(state), refer(workspace)
     data, recipe = refer(data), refer(recipe)
     while begin(team):
-        for i in range(recipe.span[_FIRST], recipe.span[_LAST]):
+        for i in range(recipe.span[FIRST], recipe.span[LAST]):
             run_block(network, state, workspace, data, recipe, i, team)
         if team.rank == 0:
             return True

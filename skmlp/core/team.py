@@ -12,7 +12,8 @@ import numpy as np
 from skmlp.core.intrinsics import DISMISSED, meet
 from skmlp.core.jit import jit
 
-_A_WHILE, _FOR_EVER = 3000, 2**62  # looks at the counter: about a millisecond
+# Looks at the counter: about a millisecond, and more than anyone takes.
+_PATIENCE, _FOR_EVER = 3000, 2**62
 
 
 class Team(NamedTuple):
@@ -61,7 +62,7 @@ def begin(team):
     """
     if team.size == 1:
         return True
-    patience = _FOR_EVER if team.rank == 0 else _A_WHILE
+    patience = _FOR_EVER if team.rank == 0 else _PATIENCE
     return meet(team.counter, team.size, patience) < DISMISSED
 
 

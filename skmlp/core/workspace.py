@@ -24,7 +24,7 @@ TARGETS, WEIGHT, GRADIENTS, SCRATCH = np.arange(8, 12)
 # Layer 0, with which lies what belongs to no layer; the only part of what is whole.
 INPUT, NO_LAYER, WHOLE = np.zeros(3, np.int64)
 _N_COLUMNS = 12
-_FEW = 1 / 3
+_FEW_GRADIENTS = 1 / 3  # that of all chunks, beside the A and dZ of a block
 _ALIGNED = 16  # numbers: one or two lines of the cache
 
 
@@ -151,7 +151,7 @@ def largest_factor(architecture, n_rows, sparse):
     return n_rows * int(max(units.max(), layout.widths.max()))
 
 
-def is_added_up(architecture, block_size, n_chunks, sparse):
+def are_few_gradients(architecture, block_size, n_chunks, sparse):
     """Whether each chunk has a gradient of its own, to be added up.
 
     Where these are few numbers beside all A and dZ, threads that each take its chunks'
@@ -159,7 +159,10 @@ def is_added_up(architecture, block_size, n_chunks, sparse):
     """
     layout = architecture.layout()
     per_row = layout.sizes[1 if sparse else 0 :].sum() + layout.widths.sum()
-    return n_chunks > 1 and n_chunks * layout.n_params <= _FEW * block_size * per_row
+    return (
+        n_chunks > 1
+        and n_chunks * layout.n_params <= _FEW_GRADIENTS * block_size * per_row
+    )
 
 
 def _widths(architecture, block_size, n_chunks, itemsize, sparse, training):
@@ -184,7 +187,7 @@ def _widths(architecture, block_size, n_chunks, itemsize, sparse, training):
     if training:
         widths[1:, SLOPES], widths[1:, DELTAS] = units[1:], width[1:]
         widths[NO_LAYER, [TARGETS, WEIGHT]] = units[-1]
-        if is_added_up(architecture, block_size, n_chunks, sparse):
+        if are_few_gradients(architecture, block_size, n_chunks, sparse):
             widths[NO_LAYER, GRADIENTS] = layout.n_params
         else:
             widths[NO_LAYER, GRADIENTS] = layout.n_params - layout.n_weights

@@ -61,26 +61,12 @@ class Solvers:
         checkpoint = Checkpoint(self._params)
         n_epochs = 1 if incremental else self.max_iter
         epochs = self._epochs(moving, training, self.solver, batch_size, n_epochs)
+        orders = self._orders(training.rows, n_epochs, incremental)
+        outcome = "one epoch" if incremental else "max_iter"
         try:
             with epochs:
-                for order in self._orders(training.rows, n_epochs, incremental):
-                    loss = self._run_epoch(epochs, optimizer, order, training)
-                    value = self._record(loss, self._params, training.validation)
-                    if not (isfinite(value) and all_finite(self._params)):
-                        outcome = "diverged"
-                        break
-                    if patience.update(value) or not self.early_stopping:
-                        checkpoint.save()
-                    self._show_patience(patience)
-                    optimizer.epoch_ended(self.t_, value)
-                    if self._out_of_time():
-                        outcome = "max_time"
-                        break
-                    if patience.exhausted and self._give_up(optimizer, patience):
-                        outcome = "converged"
-                        break
-                else:
-                    outcome = "one epoch" if incremental else "max_iter"
+                fixed = epochs, optimizer, training, patience, checkpoint
+                outcome = self._run_epochs(orders, *fixed) or outcome
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=5)
             outcome = "interrupted"
@@ -92,6 +78,23 @@ class Solvers:
             self._set_population_statistics(training)
         self.stopping_reason_ = outcome
         self._report(outcome, optimizer)
+
+    def _run_epochs(self, orders, epochs, optimizer, training, patience, checkpoint):
+        """One epoch after another; returns why they ended early, if they did."""
+        for order in orders:
+            loss = self._run_epoch(epochs, optimizer, order, training)
+            value = self._record(loss, self._params, training.validation)
+            if not (isfinite(value) and all_finite(self._params)):
+                return "diverged"
+            if patience.update(value) or not self.early_stopping:
+                checkpoint.save()
+            self._show_patience(patience)
+            optimizer.epoch_ended(self.t_, value)
+            if self._out_of_time():
+                return "max_time"
+            if patience.exhausted and self._give_up(optimizer, patience):
+                return "converged"
+        return None
 
     def _run_epoch(self, epochs, optimizer, order, training):
         """One epoch over the rows in this order; returns its loss."""

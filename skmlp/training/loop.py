@@ -7,7 +7,15 @@ import numpy as np
 
 from skmlp.core.inputs import read_only
 from skmlp.core.jit import entry_point
-from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
+from skmlp.core.minibatches import (
+    FIRST,
+    LAST,
+    STEPS_BEFORE,
+    Recipe,
+    State,
+    n_blocks,
+    run_blocks,
+)
 from skmlp.core.network import training_network
 from skmlp.core.optimizers import step_address
 from skmlp.core.regularization import make_regularization
@@ -132,7 +140,7 @@ class Epochs:
         self._rates[:] = rates
         self._base_rates[:] = rates if base_rates is None else base_rates
         self._loss[:] = 0
-        self._span[2] = n_steps_before
+        self._span[STEPS_BEFORE] = n_steps_before
         first, n_total = 0, n_blocks(rows.size, self.batch_size, self.block_size)
         while first < n_total and isfinite(self._loss[0]):
             first = self.threads.run(self._work, first, n_total)
@@ -170,7 +178,7 @@ class Epochs:
 
     def _work(self, team, first, last):
         if team.rank == 0:
-            self._span[:2] = first, last
+            self._span[FIRST], self._span[LAST] = first, last
         return self._kernel(*self._arguments, team)
 
     def loss_and_gradient(self, rows):

@@ -76,8 +76,7 @@ class Optimizer:
             self._watch = Patience(tol=tol, limit=0, sign=sign, best=-sign * np.inf)
         self._watch.tol, self._watch.limit = tol, self.schedule.patience
         names = OPTIMIZERS[self.name].hyper
-        self._own = tuple(float(hyper[name]) for name in names)
-        self.hyper[: len(names)] = self._own
+        self.hyper[: len(names)] = [hyper[name] for name in names]
 
     def rates(self, n_steps):
         """Rates of an epoch of ``n_steps`` steps, which counts as taken.
@@ -100,9 +99,10 @@ class Optimizer:
 
     def _corrections(self, n_steps):
         """Of the next steps: a slice of those around them, which are many."""
+        own = self.hyper[: len(OPTIMIZERS[self.name].hyper)].tolist()
         first = self.n_steps % _AHEAD
         start, length = self.n_steps - first, _AHEAD + n_steps
-        ahead = _corrections(self.name, self._own, start, length)
+        ahead = _corrections(self.name, tuple(own), start, length)
         return ahead[first : first + n_steps]
 
     def training(self, params):

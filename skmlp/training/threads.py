@@ -22,7 +22,7 @@ from skmlp.training import blas
 from skmlp.training.pace import RUN_SECONDS, Pace
 
 _MOST = 8
-_A_WHILE = 0.03  # seconds
+_CROWD_SECONDS = 0.03  # that works at the same time are remembered
 _FLOPS_FOR_A_THREAD = 2e7  # with less, starting one takes longer than it saves
 
 
@@ -45,7 +45,7 @@ class _Running:
     def latest(self, now):
         """How many there were a moment ago: one that ends is often followed by one."""
         before, end = self._before
-        return max(before if now < end + _A_WHILE else 0, self.count)
+        return max(before if now < end + _CROWD_SECONDS else 0, self.count)
 
     def begin(self):
         with self._lock:
@@ -134,7 +134,10 @@ class Threads:
         last : int
             Which block is the next.
         """
-        size, n_blocks = self._pace.choose(self._most_now())
+        most = self._most_now()
+        if self._crew is not None and self._crew.size > most:
+            self.dismiss()  # even if none is needed: those that wait are in the way
+        size, n_blocks = self._pace.choose(most)
         last = min(first + n_blocks, stop)
         crew, started = self._crew, perf_counter()
         self._work_together(partial(work, first=first, last=last), size)
@@ -149,10 +152,7 @@ class Threads:
         now = perf_counter()
         if now >= self._look_again:  # as often as in long runs
             self._limit, self._look_again = n_threads(), now + RUN_SECONDS
-        most = max(min(self._allowed, self._limit // _running.latest(now)), 1)
-        if self._crew is not None and self._crew.size > most:
-            self.dismiss()
-        return most
+        return max(min(self._allowed, self._limit // _running.latest(now)), 1)
 
     def _work_together(self, work, size):
         if size == 1 or not self._stay:
@@ -160,11 +160,12 @@ class Threads:
             return
         if self._crew is not None and self._crew.size != size:
             self.dismiss()
-        if self._crew is None:
-            self._crew = _Crew(work, size)
-        while not work(self._crew.start()):  # the others have left
-            self.dismiss()
-            self._crew = _Crew(work, size)
+        while True:
+            if self._crew is None:
+                self._crew = _Crew(work, size)
+            if work(self._crew.start()):
+                return
+            self.dismiss()  # the others have left
 
     def dismiss(self):
         """Let threads that stay go."""

@@ -54,7 +54,7 @@ configurations = st.fixed_dictionaries(
 def gradients_of_chunks(added_up):
     """Whether each chunk has a gradient of its own, whatever their sizes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workspace, "_FEW", np.inf if added_up else 0)
+        patch.setattr(workspace, "_FEW_GRADIENTS", np.inf if added_up else 0)
         patch.setattr(workspace, "_places", workspace._places.__wrapped__)
         yield
 

@@ -312,7 +312,7 @@ def test_runs_at_once_share_what_is_allowed(allow):
         done.set()
         thread.join(30)
     run(second, lambda team: sizes.setdefault("a moment later", team.size))
-    time.sleep(2 * threads._A_WHILE)
+    time.sleep(2 * threads._CROWD_SECONDS)
     run(second, lambda team: sizes.setdefault("later", team.size))
     assert sizes == {"first": 4, "2": 2, "a moment later": 2, "later": 4}
 
@@ -366,7 +366,7 @@ def test_threads_that_stay(allow, n):
 
     def runs():
         with make_runner(n, stay=True) as runner:
-            for _ in range(20):
+            for _ in range(200):
                 runner.run(work, 0, 1)
                 seen.update(helpers() - before)
             wait_until(lambda: not helpers() - before)
@@ -377,8 +377,8 @@ def test_threads_that_stay(allow, n):
 
     within(60, runs)
     assert not helpers() - before
-    np.testing.assert_array_equal(counts, 22)
-    assert len(seen) <= 20 * (n - 1)
+    np.testing.assert_array_equal(counts, 202)
+    assert len(seen) < 200 * (n - 1)  # if busy, some leave
 
 
 @together
