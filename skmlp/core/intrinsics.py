@@ -236,7 +236,7 @@ if DISABLED:
         return function(*arguments)
 
     borrowed_matrix = matrix_view
-    call_for_float = call_for_index = call
+    call_for_float = call
 
     def flat(array):
         return array.reshape(-1)
@@ -249,7 +249,6 @@ else:
     refer = _refer
     call = _caller(types.none)
     call_for_float = _caller(types.float64)
-    call_for_index = _caller(types.intp)
 
     @jit(view=True)
     def flat(array):

@@ -14,6 +14,7 @@ import numpy as np
 
 from skmlp.core.intrinsics import matrix_view, vector_view
 from skmlp.core.jit import jit
+from skmlp.core.team import share
 
 # Columns of `Layout.table`.
 UNITS, WIDTH, WEIGHTS, _BIAS, _SCALE, _RUNNING = range(6)
@@ -80,6 +81,21 @@ def weights(params, layout, i):
     """The matrix (fan_in, width) of layer ``i``, which is at least 1."""
     shape = (layout.table[i - 1, UNITS], layout.table[i, WIDTH])
     return matrix_view(params, layout.table[i, WEIGHTS], shape)
+
+
+@jit
+def rows_of_share(layout, i, rank, size, step):
+    """First and last of a thread's rows of W_i, which are some blocks of ``step`` rows.
+
+    Each thread has an equal share of all weights, and the blocks that begin there.
+    Where it makes panels, computes the gradient and takes the step it then has little
+    to read from others.
+    """
+    n_rows, start = layout.table[i - 1, UNITS], layout.table[i, WEIGHTS]
+    block = step * layout.table[i, WIDTH]
+    first, last = share(layout.n_weights, rank, size)
+    first, last = -((start - first) // block) * step, -((start - last) // block) * step
+    return min(max(first, 0), n_rows), min(max(last, 0), n_rows)
 
 
 @jit(view=True)

@@ -21,7 +21,7 @@ from skmlp.core.network import (
 )
 from skmlp.core.optimizers import begin_step, stretch, update
 from skmlp.core.regularization import Regularization, averaging_factor
-from skmlp.core.team import begin, wait
+from skmlp.core.team import begin, share, wait
 from skmlp.core.workspace import GRADIENTS, NO_LAYER, WEIGHT, Chunk, part_of, rows_of
 
 FIRST, LAST, STEPS_BEFORE = np.arange(3)  # of `Recipe.span`
@@ -214,7 +214,8 @@ def add_up(layout, gradient, workspace, recipe, n_chunks, adds, team):
     Each thread does so where it will take the step.
     """
     start_of_part = layout.n_params - workspace.widths[NO_LAYER, GRADIENTS]
-    for i in range(team.rank, squares_of(workspace, recipe).size, team.size):
+    first, last = share(squares_of(workspace, recipe).size, team.rank, team.size)
+    for i in range(first, last):
         start, length = stretch(i, layout.n_weights, layout.n_params)
         if start < start_of_part:
             continue

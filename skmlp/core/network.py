@@ -21,13 +21,21 @@ from skmlp.core.inputs import csr_addresses, gather, is_sparse, read_only
 from skmlp.core.intrinsics import (
     addresses,
     call,
-    call_for_index,
     matrix_view,
     reference_type,
     vector_view,
 )
 from skmlp.core.jit import DISABLED, jit
-from skmlp.core.layout import Layout, bias, make_layout, running, scale, tail, weights
+from skmlp.core.layout import (
+    Layout,
+    bias,
+    make_layout,
+    rows_of_share,
+    running,
+    scale,
+    tail,
+    weights,
+)
 from skmlp.core.losses import link_address, loss_address, loss_hyper, weigh
 from skmlp.core.normalization import normalization_addresses
 from skmlp.core.products import (
@@ -35,9 +43,12 @@ from skmlp.core.products import (
     Products,
     is_copied,
     pack,
+    pack_transposed,
     product_kernels,
 )
 from skmlp.core.team import share
+from skmlp.core.tiles import TILE_ROWS
+from skmlp.core.vectors import VECTOR_BYTES
 from skmlp.core.workspace import (
     DELTAS,
     INPUT,
@@ -245,18 +256,22 @@ def gather_input(network, workspace, data, chunk):
 
 @jit
 def pack_weights(network, params, workspace, n_rows, team):
-    """Copy the weights into panels, for products with n_rows rows."""
+    """Copy the team's weights into panels, for products with n_rows rows."""
     if n_rows < FEW_ROWS:
         return
-    layout, turn = network.layout, team.rank
+    layout = network.layout
     for i in range(1, layout.table.shape[0]):
         if network.kernels[i, _CSR_PRODUCT] != 0:
             continue
         W = weights(params, layout, i)
-        for back in range(2):
-            there = part_of(workspace, i, PANELS + back, WHOLE)
-            if there.size > 0:
-                turn = pack(there, W, back, network.products, turn, team.size)
+        lanes = VECTOR_BYTES // W.itemsize
+        first, last = rows_of_share(layout, i, team.rank, team.size, lanes)
+        there = part_of(workspace, i, PANELS, WHOLE)
+        if there.size > 0:
+            pack(there, W, network.products.panel, first, last)
+        there = part_of(workspace, i, PANELS_BACK, WHOLE)
+        if there.size > 0:
+            pack_transposed(there, W, network.products.panel_back, first, last)
 
 
 @jit
@@ -365,10 +380,10 @@ def backward(network, params, gradient, workspace, data, chunk):
 def weight_gradient(network, gradient, workspace, data, chunk, adds, k, rank, size):
     """dW_i <- A_{i-1}^T dZ_i of all layers, or the sum with what is there.
 
-    Each of ``size`` threads does some of it; the one of this ``rank`` has the k-th
+    Each of ``size`` threads does its share; the one of this ``rank`` has the k-th
     scratch.
     """
-    layout, turn = network.layout, rank
+    layout = network.layout
     scratch = part_of(workspace, NO_LAYER, SCRATCH, k)
     kernels = network.products
     for i in range(layout.table.shape[0] - 1, 0, -1):
@@ -389,5 +404,5 @@ def weight_gradient(network, gradient, workspace, data, chunk, adds, k, rank, si
             call(network.kernels[i, _CSR_GRADIENT], arguments)
             continue
         A = rows_of(workspace, chunk, i - 1, OUTPUTS)
-        arguments = (dW, A, dZ, scratch, kernels, adds, turn, size)
-        turn = call_for_index(kernels.gradient, arguments)
+        first, last = rows_of_share(layout, i, rank, size, TILE_ROWS)
+        call(kernels.gradient, (dW, A, dZ, scratch, kernels, adds, first, last))

@@ -19,6 +19,7 @@ import numpy as np
 from skmlp.core.intrinsics import addresses, call_for_float, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.math import flush, flush_square
+from skmlp.core.team import share
 
 # So short that a sum of squares in the working type keeps its precision.
 _STRETCH = 1024
@@ -263,7 +264,8 @@ def update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares,
     Each thread of the team takes some of them. ``squares`` receives the sum of squares
     of the weights in each stretch, and 0 for one of biases.
     """
-    for i in range(team.rank, squares.size, team.size):
+    first, last = share(squares.size, team.rank, team.size)
+    for i in range(first, last):
         start, length = stretch(i, n_weights, params.size)
         p = vector_view(params, start, (length,))
         g = vector_view(gradient, start, (length,))

@@ -119,17 +119,17 @@ def multiply_panel(
 
 
 @jit(entry=True)
-def pack_panel(panel, at, B, row, column, depth, n):
+def pack_panel(panel, at, width, B, row, column, depth, n):
     """panel[at:] <- ``depth`` rows of n columns of B, from a place on."""
     start = row * B.shape[1] + column
     ahead = _ROWS_AHEAD * B.shape[1]
-    copy(panel, at, padded(n, B.itemsize), B, start, B.shape[1], depth, n, ahead)
+    copy(panel, at, width, B, start, B.shape[1], depth, n, ahead)
 
 
 @jit(entry=True)
-def pack_transposed_panel(panel, at, W, row, column, depth, n):
+def pack_transposed_panel(panel, at, width, W, row, column, depth, n):
     """The same for B = W^T."""
-    lanes, width = VECTOR_BYTES // W.itemsize, padded(n, W.itemsize)
+    lanes = VECTOR_BYTES // W.itemsize
     for j in range(0, n, lanes):
         for k in range(0, depth, lanes):
             start, b_row = (column + j) * W.shape[1] + row + k, W.shape[1]
@@ -144,26 +144,34 @@ def pack_columns(panel, at, B, row, column, depth, n):
 
 
 @jit
-def pack(panels, W, back, kernels, turn, n_threads):
-    """Panels of W, or on the way back of W^T; returns the turn.
-
-    Each thread of a team makes some: ``turn`` counts the pieces until its next one.
-    """
+def pack(panels, W, kernel, first, last):
+    """Put some rows of W into its panels."""
     (K, N), wide = W.shape, panel_width(W.itemsize)
-    kernel = kernels.panel
-    if back:
-        (N, K), kernel = W.shape, kernels.panel_back
+    all_columns = padded(N, W.itemsize)
+    for row in range(0, K, _DEPTH):
+        depth = min(_DEPTH, K - row)
+        start, stop = max(first, row), min(last, row + depth)
+        if start < stop:
+            for column in range(0, N, wide):
+                n = min(wide, N - column)
+                width = padded(n, W.itemsize)
+                at = row * all_columns + depth * column + (start - row) * width
+                call(kernel, (panels, at, width, W, start, column, stop - start, n))
+
+
+@jit
+def pack_transposed(panels, W, kernel, first, last):
+    """Put them into the panels of W^T, of which they are columns."""
+    (N, K), wide = W.shape, panel_width(W.itemsize)
     all_columns = padded(N, W.itemsize)
     for column in range(0, N, wide):
-        if turn == 0:
-            turn = n_threads
-            n = min(wide, N - column)
+        width = padded(min(wide, N - column), W.itemsize)
+        start, stop = max(first, column), min(last, column + wide)
+        if start < stop:
             for row in range(0, K, _DEPTH):
                 depth = min(_DEPTH, K - row)
-                at = row * all_columns + depth * column
-                call(kernel, (panels, at, W, row, column, depth, n))
-        turn -= 1
-    return turn
+                at = row * all_columns + depth * column + start - column
+                call(kernel, (panels, at, width, W, row, start, depth, stop - start))
 
 
 @jit(view=True)
@@ -260,7 +268,7 @@ def gradient_rows(dW, A, dZ, scratch, kernels, adds, first, m):
             right, b_at, b_row = flat(dZ), row * n + column, n
             if _is_copied(dZ.size, itemsize):
                 right, b_at, b_row = scratch, none, padded(width, itemsize)
-                arguments = (scratch, b_at, dZ, row, column, depth, width)
+                arguments = (scratch, b_at, b_row, dZ, row, column, depth, width)
                 call(kernels.panel, arguments)
             arguments = (
                 dW,
@@ -283,20 +291,14 @@ def gradient_rows(dW, A, dZ, scratch, kernels, adds, first, m):
 
 
 @jit(entry=True)
-def product_gradient(dW, A, dZ, scratch, kernels, adds, turn, n_threads):
-    """dW <- A^T dZ, or dW += A^T dZ, piece by piece; returns the turn."""
+def product_gradient(dW, A, dZ, scratch, kernels, adds, first, last):
+    """Rows of dW <- A^T dZ, or dW += A^T dZ; a single column as one row."""
     if dW.shape[1] == 1:  # dW^T = dZ^T A
         dW, A, dZ = transposed(dW), dZ, A
-    m, most = dW.shape[0], n_threads * _ROWS_OF_GRADIENT
-    n_pieces = n_threads * -(-m // most)
-    length = -(-m // (n_pieces * TILE_ROWS)) * TILE_ROWS
-    for first in range(0, m, length):
-        if turn == 0:
-            turn = n_threads
-            rows = min(length, m - first)
-            gradient_rows(dW, A, dZ, scratch, kernels, adds, first, rows)
-        turn -= 1
-    return turn
+        first, last = min(first, 1), min(last, 1)
+    for row in range(first, last, _ROWS_OF_GRADIENT):
+        n_rows = min(_ROWS_OF_GRADIENT, last - row)
+        gradient_rows(dW, A, dZ, scratch, kernels, adds, row, n_rows)
 
 
 @cache
@@ -308,14 +310,15 @@ def product_kernels(dtype, *, back, copies):
     """
     index, kernels = ("index",) * 4, reference_type(Products())
     tiles = "matrix", "index", "vector", *index, "vector", *index, *index[:3]
-    copy_form = "vector", "index", "matrix", *index
+    copy_form = "vector", *index[:2], "matrix", *index
+    columns_form = "vector", "index", "matrix", *index
     forms = {
         product: ("matrix", "matrix", "matrix", *index[:2], "vector", kernels),
         product_gradient: ("matrix", "matrix", "matrix", "vector", kernels, *index[:3]),
         multiply_panel: tiles,
         pack_panel: copy_form,
         pack_transposed_panel: copy_form if back else None,
-        pack_columns: copy_form if copies else None,
+        pack_columns: columns_form if copies else None,
     }
     return Products(
         *(

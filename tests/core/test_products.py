@@ -15,6 +15,7 @@ from skmlp.core.products import (
     FEW_ROWS,
     multiply_panel,
     pack,
+    pack_transposed,
     padded_width,
     product,
     product_gradient,
@@ -227,16 +228,13 @@ def test_gather(dtype, n):
     assert_borders_kept(A, whole)
 
 
-def pack_in_turns(W, back, n_threads=1):
-    """Panels of W or of W^T; what is not written shows as NaN."""
+def pack_in_shares(W, back, bounds=None):
+    """Panels of W or of W^T, some rows after others; what is not written is NaN."""
     K, N = W.shape[::-1] if back else W.shape
     size = K * padded_width(N, W.itemsize)
     panels, whole = inside(np.full(size, np.nan, W.dtype))
-    for rank in range(n_threads):
-        turn = call_pack(panels, W, back, all_kernels(W.dtype), rank, n_threads)
-        n_panels = -(-N // panel_of(W.dtype))
-        assert 0 <= turn < n_threads
-        assert (rank - n_panels) % n_threads == turn
+    for first, last in itertools.pairwise(bounds or (0, len(W))):
+        call_pack(panels, W, back, all_kernels(W.dtype), first, last)
     assert_borders_kept(panels, whole)
     return panels
 
@@ -272,19 +270,23 @@ def test_pack(dtype, back):
     for K, N in SHAPES:
         B = draw((K, N), dtype)
         W, _ = inside(np.ascontiguousarray(B.T) if back else B, np.nan)
-        unpacked, padding = unpack(pack_in_turns(W, back), K, N)
+        unpacked, padding = unpack(pack_in_shares(W, back), K, N)
         np.testing.assert_array_equal(unpacked, B)
         assert np.isfinite(padding).all()
 
 
 @each_dtype
 @each_direction
-@pytest.mark.parametrize("n_threads", [2, 3, 8])
-def test_threads_pack_each_panel_once(dtype, back, n_threads):
+def test_shares_of_the_rows_make_the_same_panels(dtype, back):
+    """Rows below a depth, and columns of a panel, are several threads' together."""
+    lanes = lanes_of(dtype)
     for K, N in [(1, 1), (7, 130), (130, 7), (513, 257), (257, 513)]:
         W = draw((N, K) if back else (K, N), dtype)
-        panels, expected = pack_in_turns(W, back, n_threads), pack_in_turns(W, back)
-        assert panels.tobytes() == expected.tobytes()
+        n, expected = len(W), pack_in_shares(W, back)
+        for steps in [1], [0, 2, 2], [1, 4, 5], [8, 9, 16], [100]:
+            inner = [min(step * lanes, n) for step in steps]
+            panels = pack_in_shares(W, back, [0, *inner, n])
+            assert panels.tobytes() == expected.tobytes()
 
 
 def all_kernels(dtype):
@@ -292,8 +294,11 @@ def all_kernels(dtype):
 
 
 @as_kernel
-def call_pack(panels, W, back, kernels, turn, n_threads):
-    return pack(panels, W, back, refer(kernels), turn, n_threads)
+def call_pack(panels, W, back, kernels, first, last):
+    if back:
+        pack_transposed(panels, W, kernels.panel_back, first, last)
+    else:
+        pack(panels, W, kernels.panel, first, last)
 
 
 @as_kernel
@@ -302,9 +307,8 @@ def call_product(C, A, W, back, n_rows, panels, kernels):
 
 
 @as_kernel
-def call_gradient(dW, A, dZ, scratch, kernels, adds, turn, n_threads):
-    where = dW, A, dZ, scratch
-    return product_gradient(*where, refer(kernels), adds, turn, n_threads)
+def call_gradient(dW, A, dZ, scratch, kernels, adds, first, last):
+    product_gradient(dW, A, dZ, scratch, refer(kernels), adds, first, last)
 
 
 NO_WEIGHTS = {dtype: np.empty((0, 0), dtype) for dtype in DTYPES}
@@ -338,7 +342,7 @@ def test_product(dtype, back, m):
             continue
         B = draw((K, N), dtype)
         A, _ = inside(draw((m, K), dtype, 1), np.nan)
-        panels = pack_in_turns(np.ascontiguousarray(B.T) if back else B, back)
+        panels = pack_in_shares(np.ascontiguousarray(B.T) if back else B, back)
         C = product_of_panels(A, panels, N)
         assert_close(C, matmul(A, B), dtype, K)
 
@@ -349,7 +353,7 @@ def test_product(dtype, back, m):
 @pytest.mark.parametrize(("K", "N"), [(3, 5), (130, 67), (256, 200), (1030, 97)])
 def test_rows_of_a_product_are_those_of_any_part_of_it(dtype, m, K, N):
     A, W = draw((m, K), dtype), draw((K, N), dtype, 1)
-    panels, back = pack_in_turns(W, 0), pack_in_turns(np.ascontiguousarray(W.T), 1)
+    panels, back = pack_in_shares(W, 0), pack_in_shares(np.ascontiguousarray(W.T), 1)
     whole = product_of_panels(A, panels, N)
     assert product_of_panels(A, back, N).tobytes() == whole.tobytes()
     for length in 1, 4, 6, 17:
@@ -357,22 +361,21 @@ def test_rows_of_a_product_are_those_of_any_part_of_it(dtype, m, K, N):
         parts = [product_of_panels(part, panels, N) for part in parts]
         assert np.concatenate(parts).tobytes() == whole.tobytes()
     for n in {2, N // 2, N - 1}:
-        panels = pack_in_turns(np.ascontiguousarray(W[:, :n]), 0)
+        panels = pack_in_shares(np.ascontiguousarray(W[:, :n]), 0)
         left = product_of_panels(A, panels, n)
         assert left.tobytes() == whole[:, :n].tobytes()
 
 
-def gradient(A, dZ, dW, adds, n_threads=1, order=None):
-    """dW as threads compute it, one after the other."""
+def gradient(A, dZ, dW, adds, bounds=None):
+    """dW as threads compute it, the last rows first."""
     dtype = dW.dtype
     part, whole = inside(dW)
-    for rank in range(n_threads) if order is None else order:
+    bounds = bounds or (0, len(dW))
+    for first, last in reversed(list(itertools.pairwise(bounds))):
         size = scratch_size(max(A.size, dZ.size), dtype.itemsize)
         room = np.full(size, np.nan, dtype)
         scratch, around = inside(room)
-        arguments = scratch, all_kernels(dtype), adds, rank, n_threads
-        turn = call_gradient(part, A, dZ, *arguments)
-        assert 0 <= turn < n_threads
+        call_gradient(part, A, dZ, scratch, all_kernels(dtype), adds, first, last)
         assert_borders_kept(scratch, around)
     assert_borders_kept(part, whole)
     return part
@@ -440,8 +443,7 @@ def test_copies_of_the_factors_change_no_bit(dtype, adds):
 @pytest.mark.skipif(DISABLED, reason="NumPy computes the products then")
 @each_dtype
 @each_addition
-@pytest.mark.parametrize("n_threads", [2, 3, 8])
-def test_threads_change_no_bit_of_a_gradient(dtype, adds, n_threads):
+def test_shares_change_no_bit_of_a_gradient(dtype, adds):
     sizes = 1, 6, 7, 50, ROWS_OF_GRADIENT, ROWS_OF_GRADIENT + 1, 1100
     for m in sizes:
         for n, depth in (5, 3), (1, 13), (67, 257), (130, 520):
@@ -450,25 +452,10 @@ def test_threads_change_no_bit_of_a_gradient(dtype, adds, n_threads):
             if not adds:
                 before[:] = np.nan
             expected = gradient(A, dZ, before, adds)
-            backwards = reversed(range(n_threads))
-            dW = gradient(A, dZ, before, adds, n_threads, backwards)
-            assert dW.tobytes() == expected.tobytes()
-
-
-def test_turns_go_on_from_product_to_product():
-    """Each thread's turn is what the one before left of it: nobody is idle."""
-    done, n_threads = np.zeros((3, 4), int), 3
-    shapes = [(7, 40), (600, 30), (50, 50), (300, 20)]
-    for rank in range(n_threads):
-        turn = rank
-        for i, (m, n) in enumerate(shapes):
-            A, dZ = np.ones((9, m)), np.ones((9, n))
-            dW = np.zeros((m, n))
-            scratch = np.empty(scratch_size(A.size, 8))
-            kernels = all_kernels(np.float64)
-            turn = call_gradient(dW, A, dZ, scratch, kernels, 0, turn, n_threads)
-            done[rank, i] = np.count_nonzero(dW)
-    np.testing.assert_array_equal(done.sum(axis=0), [m * n for m, n in shapes])
+            for blocks in [1], [0, 3, 3], [7, 8, 50]:
+                inner = [min(k * TILE_ROWS, m) for k in blocks]
+                dW = gradient(A, dZ, before, adds, [0, *inner, m])
+                assert dW.tobytes() == expected.tobytes()
 
 
 def test_multiply_panel_takes_any_tiles():
