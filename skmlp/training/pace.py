@@ -13,7 +13,7 @@ RUN_SECONDS = 0.03  # between two looks at Ctrl-C
 _FLOPS_PER_SECOND = 5e9  # a cautious guess, until a run has been measured
 _TRY_SECONDS = 0.004  # of a run that tries fewer threads
 _LOSS = 0.01  # share of the time that tries may waste
-_MEMORY = 0.5  # weight of what was measured before
+_MEMORY = 0.5  # weight of what was measured just before, and less with time
 _OUTLIER = 2  # times as long is the most that a short run, interrupted, can count for
 
 
@@ -28,7 +28,7 @@ class Pace:
 
     def __init__(self, block_flops):
         self._guess = block_flops / _FLOPS_PER_SECOND
-        self._seconds, self._next_try = {}, {}
+        self._seconds, self._measured_at, self._next_try = {}, {}, {}
         self._n_runs, self._first_try, self._skipped = 0, inf, False
         self._lock = Lock()
 
@@ -69,12 +69,16 @@ class Pace:
         counts = min(latest, _OUTLIER * before)
         if n_blocks * latest >= RUN_SECONDS:
             counts = latest
-        self._seconds[size] = _MEMORY * before + (1 - _MEMORY) * counts
+        now = perf_counter()
+        pause = max(now - n_blocks * latest - self._measured_at.get(size, now), 0)
+        memory = _MEMORY ** (1 + pause / RUN_SECONDS)
+        self._seconds[size] = memory * before + (1 - memory) * counts
+        self._measured_at[size] = now
         if len(self._seconds) > 1:
             best = min(self._seconds, key=self._seconds.get)
             slower_by = max(self._seconds[size], latest) - self._seconds[best]
             lost = min(n_blocks, self._blocks_of_try(size, best)) * slower_by
-            self._next_try[size] = perf_counter() + max(lost / _LOSS, RUN_SECONDS)
+            self._next_try[size] = now + max(lost / _LOSS, RUN_SECONDS)
 
     def _due(self, size):
         return self._next_try.get(size, self._first_try)

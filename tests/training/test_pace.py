@@ -60,6 +60,19 @@ def test_a_machine_that_changes(monkeypatch, before, after):
     assert machine.work(10) > 0.98
 
 
+def test_what_was_measured_long_ago_counts_little(monkeypatch):
+    """Short fits with pauses between them follow a machine that changed meanwhile."""
+    machine = Machine(monkeypatch, 2)
+    machine.seconds = {1: 1e-4, 2: 2.5e-4}
+    machine.work(1)
+    machine.seconds = {1: 1e-4, 2: 6e-5}
+    machine.now += 10
+    machine.runs.clear()
+    machine.work(0.05)
+    assert machine.runs[0][0] == 2
+    assert machine.pace.choose(2)[0] == 2
+
+
 def test_one_slow_run_is_no_reason(monkeypatch):
     """As when the system gives a core to something else for a moment."""
     machine = Machine(monkeypatch, 2)
