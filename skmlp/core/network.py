@@ -256,7 +256,7 @@ def gather_input(network, workspace, data, chunk):
 
 @jit
 def pack_weights(network, params, workspace, n_rows, team):
-    """Copy the team's weights into panels, for products with n_rows rows."""
+    """Copy a thread's share of the weights into panels, for blocks of n_rows rows."""
     if n_rows < FEW_ROWS:
         return
     layout = network.layout

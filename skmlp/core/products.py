@@ -120,7 +120,7 @@ def multiply_panel(
 
 @jit(entry=True)
 def pack_panel(panel, at, width, B, row, column, depth, n):
-    """panel[at:] <- ``depth`` rows of n columns of B, from a place on."""
+    """panel[at:] <- ``depth`` rows of n columns of B, ``width`` numbers apart."""
     start = row * B.shape[1] + column
     ahead = _ROWS_AHEAD * B.shape[1]
     copy(panel, at, width, B, start, B.shape[1], depth, n, ahead)
