@@ -73,7 +73,7 @@ def chunk_of(rows, start, n_rows, at, size):
 def run_products(network, gradient, params, workspace, data, rows, sizes, n_epochs):
     """The matrix products, as training computes them; panels of weights included."""
     network, (block_size, chunk_size) = refer(network), sizes
-    zero, one = np.int64(0), np.int64(1)
+    zero = np.int64(0)
     layout = network.layout
     last, team = layout.table.shape[0] - 1, Team(0, 1, 0)
     for _ in range(n_epochs):
@@ -93,11 +93,11 @@ def run_products(network, gradient, params, workspace, data, rows, sizes, n_epoc
                 if is_added_up(layout, workspace):
                     part = part_of(workspace, NO_LAYER, GRADIENTS, at // chunk_size)
                     fixed = network, part, workspace, data, chunk
-                    weight_gradient(*fixed, zero, zero, zero, one)
+                    weight_gradient(*fixed, zero, zero, team)
             if not is_added_up(layout, workspace):
                 block = chunk_of(rows, start, n, zero, n)
                 fixed = network, gradient, workspace, data, block
-                weight_gradient(*fixed, zero, zero, zero, one)
+                weight_gradient(*fixed, zero, zero, team)
 
 
 @numba.njit

@@ -21,7 +21,7 @@ from skmlp.core.network import (
 )
 from skmlp.core.optimizers import begin_step, stretch, update
 from skmlp.core.regularization import Regularization, averaging_factor
-from skmlp.core.team import begin, share, wait
+from skmlp.core.team import alone, begin, share, wait
 from skmlp.core.workspace import GRADIENTS, NO_LAYER, WEIGHT, Chunk, part_of, rows_of
 
 FIRST, LAST, STEPS_BEFORE = np.arange(3)  # of `Recipe.span`
@@ -135,7 +135,7 @@ def work_through(network, state, workspace, data, recipe, block, n_batch, team):
         workspace.sums[i] = loss
         if is_added_up(network.layout, workspace):
             fixed = network, gradient, workspace, data, chunk, 0
-            weight_gradient(*fixed, team.rank, 0, 1)
+            weight_gradient(*fixed, team.rank, alone(team))
 
 
 @jit(view=True)
@@ -266,7 +266,7 @@ def run_block(network, state, workspace, data, recipe, i, team):
     wait(team)
     if not is_added_up(layout, workspace):
         fixed = network, state.gradient, workspace, data, block, part
-        weight_gradient(*fixed, team.rank, team.rank, team.size)
+        weight_gradient(*fixed, team.rank, team)
         wait(team)
     add_up(layout, state.gradient, workspace, recipe, n_chunks, part, team)
     if team.rank == 0:

@@ -377,19 +377,16 @@ def backward(network, params, gradient, workspace, data, chunk):
 
 
 @jit
-def weight_gradient(network, gradient, workspace, data, chunk, adds, k, rank, size):
-    """dW_i <- A_{i-1}^T dZ_i of all layers, or the sum with what is there.
-
-    Each of ``size`` threads does its share; the one of this ``rank`` has the k-th
-    scratch.
-    """
+def weight_gradient(network, gradient, workspace, data, chunk, adds, k, team):
+    """A thread's share of dW_i <- A_{i-1}^T dZ_i of all layers, or of the sum with what
+    is there; it has the k-th scratch."""
     layout = network.layout
     scratch = part_of(workspace, NO_LAYER, SCRATCH, k)
     kernels = network.products
     for i in range(layout.table.shape[0] - 1, 0, -1):
         dW, dZ = weights(gradient, layout, i), rows_of(workspace, chunk, i, DELTAS)
         if network.kernels[i, _CSR_GRADIENT] != 0:
-            first, last = share(dW.shape[1], rank, size)
+            first, last = share(dW.shape[1], team.rank, team.size)
             arguments = (
                 dW,
                 dZ,
@@ -404,5 +401,5 @@ def weight_gradient(network, gradient, workspace, data, chunk, adds, k, rank, si
             call(network.kernels[i, _CSR_GRADIENT], arguments)
             continue
         A = rows_of(workspace, chunk, i - 1, OUTPUTS)
-        first, last = rows_of_share(layout, i, rank, size, TILE_ROWS)
+        first, last = rows_of_share(layout, i, team.rank, team.size, TILE_ROWS)
         call(kernels.gradient, (dW, A, dZ, scratch, kernels, adds, first, last))

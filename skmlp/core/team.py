@@ -55,6 +55,12 @@ def wait(team):
 
 
 @jit
+def alone(team):
+    """The thread as a team of its own."""
+    return Team(np.int64(0), np.int64(1), team.counter)
+
+
+@jit
 def begin(team):
     """Wait for the first thread, which calls the others to work; whether it has come.
 
