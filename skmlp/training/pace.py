@@ -5,6 +5,7 @@ where there is little to do between two meetings. Results depend on neither numb
 that both may follow the clock.
 """
 
+from functools import cache
 from math import inf
 from threading import Lock
 from time import perf_counter
@@ -13,8 +14,15 @@ RUN_SECONDS = 0.03  # between two looks at Ctrl-C
 _FLOPS_PER_SECOND = 5e9  # a cautious guess, until a run has been measured
 _TRY_SECONDS = 0.004  # of a run that tries fewer threads
 _LOSS = 0.01  # share of the time that tries may waste
-_MEMORY = 0.5  # weight of what was measured just before, and less with time
+_MEMORY = 0.5  # weight of what was measured just before
+_FADING_SECONDS = 0.03  # without runs, in which it becomes half of that
 _OUTLIER = 2  # times as long is the most that a short run, interrupted, can count for
+
+
+@cache
+def _halves(most):
+    """So many threads, half of them, and so on down to one."""
+    return [most >> i for i in range(most.bit_length())]
 
 
 class Pace:
@@ -51,10 +59,9 @@ class Pace:
     def _choose(self, most):
         if most == 1:
             return 1, self._blocks_of_run(1, RUN_SECONDS)
-        sizes = [most >> i for i in range(most.bit_length())]
-        known = [size for size in sizes if size in self._seconds]
-        best = min(known, key=self._seconds.get, default=most)
-        if known:
+        sizes, known = _halves(most), self._seconds
+        best = min(sizes, key=lambda size: known.get(size, inf))
+        if best in known:
             other = min((size for size in sizes if size != best), key=self._due)
             if self._due(other) <= perf_counter():
                 return other, self._blocks_of_try(other, best)
@@ -71,7 +78,7 @@ class Pace:
             counts = latest
         now = perf_counter()
         pause = max(now - n_blocks * latest - self._measured_at.get(size, now), 0)
-        memory = _MEMORY ** (1 + pause / RUN_SECONDS)
+        memory = _MEMORY * 0.5 ** (pause / _FADING_SECONDS)
         self._seconds[size] = memory * before + (1 - memory) * counts
         self._measured_at[size] = now
         if len(self._seconds) > 1:
