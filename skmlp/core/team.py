@@ -13,7 +13,7 @@ from skmlp.core.intrinsics import DISMISSED, meet
 from skmlp.core.jit import jit
 
 # Looks at the counter: about a millisecond, and more than anyone takes.
-_PATIENCE, _FOR_EVER = 3000, 2**62
+_PATIENCE, _FOR_EVER = 8000, 2**62
 
 
 class Team(NamedTuple):
