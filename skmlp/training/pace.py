@@ -37,7 +37,7 @@ class Pace:
     def __init__(self, block_flops):
         self._guess = block_flops / _FLOPS_PER_SECOND
         self._seconds, self._measured_at, self._next_try = {}, {}, {}
-        self._n_runs, self._first_try, self._skipped = 0, inf, False
+        self._n_runs, self._first_try, self._skipped = 0, inf, 0.0
         self._lock = Lock()
 
     def choose(self, most):
@@ -51,10 +51,11 @@ class Pace:
         To these memory has to be moved yet. If all runs are first ones, half count.
         """
         with self._lock:
-            skips = is_first and seconds < _TRY_SECONDS and not self._skipped
-            self._skipped = skips
-            if not skips:
+            if is_first and seconds < _TRY_SECONDS and not self._skipped:
+                self._skipped = seconds
+            else:
                 self._learn(size, n_blocks, max(seconds, 1e-9) / n_blocks)
+                self._skipped = 0.0
 
     def _choose(self, most):
         if most == 1:
@@ -85,6 +86,7 @@ class Pace:
             best = min(self._seconds, key=self._seconds.get)
             slower_by = max(self._seconds[size], latest) - self._seconds[best]
             lost = min(n_blocks, self._blocks_of_try(size, best)) * slower_by
+            lost += self._skipped  # the start of these threads
             self._next_try[size] = now + max(lost / _LOSS, RUN_SECONDS)
 
     def _due(self, size):

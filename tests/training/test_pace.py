@@ -96,6 +96,21 @@ def test_first_runs_of_threads(monkeypatch):
     assert machine.pace.choose(2)[0] == 1
 
 
+def test_the_start_of_threads_is_lost_too(monkeypatch):
+    """A try of few blocks, for which threads have to be started."""
+    machine = Machine(monkeypatch, 2)
+    machine.seconds = {1: 1e-5, 2: 1.1e-5}
+    machine.work(1)
+    assert machine.pace.choose(2)[0] == 1
+    machine.pace.measured(2, 10, 2e-3, is_first=True)
+    machine.pace.measured(2, 10, 1.1e-4)
+    for _ in range(18):
+        machine.now += 0.01
+        assert machine.pace.choose(2)[0] == 1
+    machine.now += 0.1
+    assert machine.pace.choose(2)[0] == 2
+
+
 def test_one_interrupted_run_is_no_reason(monkeypatch):
     """Runs of an epoch each, which are shorter than the system's turns."""
     machine = Machine(monkeypatch, 2)
