@@ -84,17 +84,18 @@ def weights(params, layout, i):
 
 
 @jit
-def rows_of_share(layout, i, rank, size, step):
+def rows_of_share(layout, i, lowest, rank, size, step):
     """First and last of a thread's rows of W_i, which are some blocks of ``step`` rows.
 
-    Each thread has an equal share of all weights, and the blocks that begin there.
-    Where it makes panels, computes the gradient and takes the step it then has little
-    to read from others.
+    Each thread has an equal share of all weights from layer ``lowest`` on, and the
+    blocks that begin there. Where it makes panels, computes the gradient and takes the
+    step it then has little to read from others.
     """
     n_rows, start = layout.table[i - 1, UNITS], layout.table[i, WEIGHTS]
-    block = step * layout.table[i, WIDTH]
-    first, last = share(layout.n_weights, rank, size)
-    first, last = -((start - first) // block) * step, -((start - last) // block) * step
+    block, origin = step * layout.table[i, WIDTH], layout.table[lowest, WEIGHTS]
+    first, last = share(layout.n_weights - origin, rank, size)
+    first = -((start - origin - first) // block) * step
+    last = -((start - origin - last) // block) * step
     return min(max(first, 0), n_rows), min(max(last, 0), n_rows)
 
 

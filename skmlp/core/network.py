@@ -255,17 +255,21 @@ def gather_input(network, workspace, data, chunk):
 
 
 @jit
+def lowest_dense(network):
+    """The first layer whose input is not sparse."""
+    return 2 if network.kernels[1, _CSR_PRODUCT] != 0 else 1
+
+
+@jit
 def pack_weights(network, params, workspace, n_rows, team):
     """Copy a thread's share of the weights into panels, for blocks of n_rows rows."""
     if n_rows < FEW_ROWS:
         return
-    layout = network.layout
-    for i in range(1, layout.table.shape[0]):
-        if network.kernels[i, _CSR_PRODUCT] != 0:
-            continue
+    layout, lowest = network.layout, lowest_dense(network)
+    for i in range(lowest, layout.table.shape[0]):
         W = weights(params, layout, i)
         lanes = VECTOR_BYTES // W.itemsize
-        first, last = rows_of_share(layout, i, team.rank, team.size, lanes)
+        first, last = rows_of_share(layout, i, lowest, team.rank, team.size, lanes)
         there = part_of(workspace, i, PANELS, WHOLE)
         if there.size > 0:
             pack(there, W, network.products.panel, first, last)
@@ -401,5 +405,6 @@ def weight_gradient(network, gradient, workspace, data, chunk, adds, k, team):
             call(network.kernels[i, _CSR_GRADIENT], arguments)
             continue
         A = rows_of(workspace, chunk, i - 1, OUTPUTS)
-        first, last = rows_of_share(layout, i, team.rank, team.size, TILE_ROWS)
+        place = lowest_dense(network), team.rank, team.size
+        first, last = rows_of_share(layout, i, *place, TILE_ROWS)
         call(kernels.gradient, (dW, A, dZ, scratch, kernels, adds, first, last))
