@@ -22,6 +22,7 @@ from skmlp.training import blas
 from skmlp.training.pace import RUN_SECONDS, Pace
 
 _MOST = 8
+_TURN_SECONDS = 4e-4  # shorter runs follow each other without a new choice
 _CROWD_SECONDS = 0.03  # that works at the same time are remembered
 _FLOPS_FOR_A_THREAD = 2e7  # with less, starting one takes longer than it saves
 
@@ -104,7 +105,7 @@ class Threads:
         shared = min(n_pieces, worthwhile) > 1 and not DISABLED
         self.most = min(n_pieces, worthwhile, _MOST, n_threads()) if shared else 1
         self._pace = _pace_of(block_flops)
-        self._stay, self._crew, self._allowed = stay, None, 1
+        self._stay, self._crew, self._turn, self._allowed = stay, None, None, 1
 
     def __enter__(self):
         self._allowed, self._look_again = self.most, -inf
@@ -116,6 +117,7 @@ class Threads:
         if self._allowed > 1:
             _running.end()
         self._allowed = 1
+        self._end_turn()
         self.dismiss()
 
     def run(self, work, first, stop):
@@ -134,16 +136,28 @@ class Threads:
         last : int
             Which block is the next.
         """
+        if self._turn is None:
+            self._turn = self._next_turn()
+        turn, crew, started = self._turn, self._crew, perf_counter()
+        last = min(first + turn.n_left, stop)
+        self._work_together(partial(work, first=first, last=last), turn.size)
+        turn.n_done += last - first
+        turn.seconds += perf_counter() - started
+        is_first = self._crew is not crew
+        if is_first or turn.n_left == 0 or turn.seconds >= _TURN_SECONDS:
+            self._end_turn(is_first=is_first)
+        return last
+
+    def _next_turn(self):
         most = self._most_now()
         if self._crew is not None and self._crew.size > most:
             self.dismiss()  # even if none is needed: those that wait are in the way
-        size, n_blocks = self._pace.choose(most)
-        last = min(first + n_blocks, stop)
-        crew, started = self._crew, perf_counter()
-        self._work_together(partial(work, first=first, last=last), size)
-        seconds, is_first = perf_counter() - started, self._crew is not crew
-        self._pace.measured(size, last - first, seconds, is_first=is_first)
-        return last
+        return _Turn(*self._pace.choose(most))
+
+    def _end_turn(self, **kind):
+        turn, self._turn = self._turn, None
+        if turn is not None and turn.n_done > 0:
+            self._pace.measured(turn.size, turn.n_done, turn.seconds, **kind)
 
     def _most_now(self):
         """How many threads the next run may have, beside those of other works."""
@@ -173,6 +187,18 @@ class Threads:
         if crew is not None:
             crew.dismiss()
             crew.join()
+
+
+class _Turn:
+    """Runs of some blocks by as many threads, that are measured together."""
+
+    def __init__(self, size, n_blocks):
+        self.size, self._n_blocks = size, n_blocks
+        self.n_done, self.seconds = 0, 0.0
+
+    @property
+    def n_left(self):
+        return self._n_blocks - self.n_done
 
 
 class _Cores:

@@ -831,3 +831,28 @@ def test_runs_of_the_same_work_share_what_is_known_of_its_pace(allow, monkeypatc
     assert first_size(1e8, 2000) == 2
     assert first_size(1e8, 100) == 1
     assert first_size(2e8, 100) == 2
+
+
+@pytest.mark.parametrize(("n_seconds", "n_measured"), [(0.0, 1), (1e-3, 20)])
+def test_short_runs_are_measured_together(monkeypatch, n_seconds, n_measured):
+    """All of their blocks, the last ones at the end of the context."""
+    clock, measured = [0.0], []
+    monkeypatch.setattr(threads, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(threads.Pace, "choose", lambda self, most: (1, 1000))
+    monkeypatch.setattr(
+        threads.Pace,
+        "measured",
+        lambda self, *run, is_first=False: measured.append(run),
+    )
+
+    def work(team, first, last):
+        clock[0] += n_seconds
+
+    with make_runner(1) as runner:
+        for _ in range(20):
+            assert runner.run(work, 0, 5) == 5
+    assert len(measured) == n_measured
+    sizes, n_blocks, seconds = zip(*measured)
+    assert set(sizes) == {1}
+    assert sum(n_blocks) == 100
+    assert sum(seconds) == pytest.approx(20 * n_seconds)
