@@ -384,7 +384,7 @@ def backward(network, params, gradient, workspace, data, chunk):
 def weight_gradient(network, gradient, workspace, data, chunk, adds, k, team):
     """A thread's share of dW_i <- A_{i-1}^T dZ_i of all layers, or of the sum with what
     is there; it has the k-th scratch."""
-    layout = network.layout
+    layout, place = network.layout, (lowest_dense(network), team.rank, team.size)
     scratch = part_of(workspace, NO_LAYER, SCRATCH, k)
     kernels = network.products
     for i in range(layout.table.shape[0] - 1, 0, -1):
@@ -405,6 +405,5 @@ def weight_gradient(network, gradient, workspace, data, chunk, adds, k, team):
             call(network.kernels[i, _CSR_GRADIENT], arguments)
             continue
         A = rows_of(workspace, chunk, i - 1, OUTPUTS)
-        place = lowest_dense(network), team.rank, team.size
         first, last = rows_of_share(layout, i, *place, TILE_ROWS)
         call(kernels.gradient, (dW, A, dZ, scratch, kernels, adds, first, last))

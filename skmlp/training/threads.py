@@ -154,10 +154,11 @@ class Threads:
             self.dismiss()  # even if none is needed: those that wait are in the way
         return _Turn(*self._pace.choose(most))
 
-    def _end_turn(self, **kind):
+    def _end_turn(self, *, is_first=False):
         turn, self._turn = self._turn, None
         if turn is not None and turn.n_done > 0:
-            self._pace.measured(turn.size, turn.n_done, turn.seconds, **kind)
+            measured = turn.size, turn.n_done, turn.seconds
+            self._pace.measured(*measured, is_first=is_first)
 
     def _most_now(self):
         """How many threads the next run may have, beside those of other works."""
