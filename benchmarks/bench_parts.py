@@ -32,7 +32,7 @@ from skmlp.core.architecture import make_architecture
 from skmlp.core.inputs import read_only
 from skmlp.core.intrinsics import call, refer, vector_view
 from skmlp.core.layout import bias, tail
-from skmlp.core.minibatches import is_added_up, row_weights
+from skmlp.core.minibatches import row_weights
 from skmlp.core.network import (
     affine_product,
     bias_gradient,
@@ -46,14 +46,13 @@ from skmlp.core.optimizers import begin_step, step_address, update
 from skmlp.core.team import Team
 from skmlp.core.workspace import (
     DELTAS,
-    GRADIENTS,
     NO_LAYER,
     OUTPUTS,
     PRODUCTS,
     SLOPES,
     WEIGHT,
     Chunk,
-    part_of,
+    gradient_of,
     rows_of,
 )
 from skmlp.estimators.gate import make_data
@@ -90,11 +89,11 @@ def run_products(network, gradient, params, workspace, data, rows, sizes, n_epoc
                     dA = rows_of(workspace, chunk, i - 1, SLOPES)
                     dZ = rows_of(workspace, chunk, i, DELTAS)
                     delta_product(network, params, workspace, dA, dZ, i, chunk)
-                if is_added_up(layout, workspace):
-                    part = part_of(workspace, NO_LAYER, GRADIENTS, at // chunk_size)
+                if workspace.has_replicas:
+                    part = gradient_of(workspace, layout, at // chunk_size)
                     fixed = network, part, workspace, data, chunk
                     weight_gradient(*fixed, zero, zero, team)
-            if not is_added_up(layout, workspace):
+            if not workspace.has_replicas:
                 block = chunk_of(rows, start, n, zero, n)
                 fixed = network, gradient, workspace, data, block
                 weight_gradient(*fixed, zero, zero, team)
@@ -193,7 +192,7 @@ def parts(X, y, work):
     layout, data, dtype = architecture.layout(), epochs.data, params.dtype
     rows = read_only(np.random.default_rng(0).permutation(len(X)))
     sizes = epochs.block_size, epochs.chunk_size
-    moments, squares = np.zeros((2, layout.n_params), dtype), workspace.sums
+    moments, squares = np.zeros((2, layout.n_params), dtype), workspace.squares
     names = (*architecture.activations, "identity")
     pairs = [activation_addresses(name, dtype, training=True) for name in names]
     addresses = np.array([(0, 0), *pairs], np.int64)

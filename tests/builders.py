@@ -15,7 +15,7 @@ from skmlp.core.inputs import Data, read_only
 from skmlp.core.jit import DISABLED
 from skmlp.core.layout import bias_views, weight_views
 from skmlp.core.losses import LOSSES
-from skmlp.core.minibatches import Recipe, State, n_blocks, run_blocks
+from skmlp.core.minibatches import Recipe, State, arguments_of, n_blocks, run_blocks
 from skmlp.core.network import training_network
 from skmlp.core.optimizers import OPTIMIZERS, step_address
 from skmlp.core.regularization import make_regularization
@@ -218,7 +218,7 @@ def run_epoch(
         chunk_size=chunk_size,
         team_size=n_threads,
     )
-    for name in set(workspace._fields) - {"starts", "widths"}:
+    for name in set(workspace._fields) - {"starts", "widths", "has_replicas"}:
         getattr(workspace, name)[:] = (
             np.nan
         )  # whatever is read before it is written shows
@@ -226,7 +226,8 @@ def run_epoch(
         moments = zero_moments(optimizer, params)
     gradient = np.full(architecture.layout().n_params, np.nan, params.dtype)
     average = params[:0] if average is None else average
-    state = State(params, average, gradient, moments, np.zeros(2))
+    hyper = np.asarray(hyper, np.float64)
+    state = State(params, params, average, gradient, moments, hyper, np.zeros(2))
     n_steps = -(-len(order) // batch_size)
     rates = np.zeros(n_steps) if rates is None else np.asarray(rates, np.float64)
     base_rates = rates if base_rates is None else np.asarray(base_rates, np.float64)
@@ -236,7 +237,6 @@ def run_epoch(
         rates,
         base_rates,
         step_address(optimizer, params.dtype),
-        np.asarray(hyper, np.float64),
         batch_size,
         block_size,
         chunk_size,
@@ -259,9 +259,13 @@ def run_epoch(
     for first, last in itertools.pairwise(edges):
         span[:2] = first, last
         fixed = network, state, workspace, problem.data, recipe
-        while not run_together(n_threads, partial(run_blocks, *fixed)):
+        while not run_together(n_threads, partial(_run_blocks, fixed)):
             pass  # on a busy machine the others may have left before all came
     return state.loss[0] / len(order), state.gradient
+
+
+def _run_blocks(fixed, team):
+    return run_blocks(*arguments_of(team.rank, *fixed), team)
 
 
 def run_together(n_threads, work, *arguments):

@@ -22,7 +22,16 @@ from skmlp.core.network import (
 from skmlp.core.optimizers import begin_step, stretch, update
 from skmlp.core.regularization import Regularization, averaging_factor
 from skmlp.core.team import alone, begin, share, wait
-from skmlp.core.workspace import GRADIENTS, NO_LAYER, WEIGHT, Chunk, part_of, rows_of
+from skmlp.core.workspace import (
+    NO_LAYER,
+    WEIGHT,
+    Chunk,
+    aligned_copy,
+    gradient_of,
+    rows_of,
+    start_of_gradient,
+    workspace_of,
+)
 
 FIRST, LAST, STEPS_BEFORE = np.arange(3)  # of `Recipe.span`
 
@@ -33,19 +42,25 @@ class State(NamedTuple):
     Attributes
     ----------
     params : ndarray of shape (n_total,)
+    origin : ndarray of shape (n_total,)
+        The same, or those of the first thread, of which they are a replica.
     average : ndarray of shape (n_total,) or (0,)
         Follows the parameters, if that is asked for.
     gradient : ndarray of shape (n_params,)
     moments : ndarray of shape (n_moments, n_params)
         The optimizer's memory.
+    hyper : ndarray, float64
+        The optimizer's own parameters, and the numbers that it carries along.
     loss : ndarray of shape (2,), float64
         Sum over the epoch's rows so far, and over those of the open minibatch.
     """
 
     params: np.ndarray
+    origin: np.ndarray
     average: np.ndarray
     gradient: np.ndarray
     moments: np.ndarray
+    hyper: np.ndarray
     loss: np.ndarray
 
 
@@ -60,8 +75,6 @@ class Recipe(NamedTuple):
         Learning rate of each step, with and without the optimizer's corrections.
     step : int
         Address of the optimizer's step.
-    hyper : ndarray, float64
-        The optimizer's own parameters.
     batch_size, block_size, chunk_size : int
         Rows per step, per part of it that the workspace holds, and per pass through the
         network.
@@ -81,7 +94,6 @@ class Recipe(NamedTuple):
     rates: np.ndarray
     base_rates: np.ndarray
     step: int
-    hyper: np.ndarray
     batch_size: int
     block_size: int
     chunk_size: int
@@ -90,6 +102,15 @@ class Recipe(NamedTuple):
     regularization: Regularization
     seed: int
     span: np.ndarray
+
+
+def arguments_of(rank, network, state, workspace, data, recipe):
+    """Those of `run_blocks` for a thread: replicas for all but the first, if any."""
+    if rank > 0 and workspace.has_replicas:
+        own = State(*map(aligned_copy, state))
+        state = own._replace(origin=state.origin)
+        workspace = workspace_of(workspace, rank)
+    return network, state, workspace, data, recipe
 
 
 def n_blocks(n_rows, batch_size, block_size):
@@ -112,37 +133,27 @@ def row_weights(weight, data, rows, n_batch):
             weight[i, k] = data.sample_weight[rows[i]] * share
 
 
-@jit
-def is_added_up(layout, workspace):
-    """Whether each chunk has the whole gradient for itself, to be added up."""
-    return workspace.widths[NO_LAYER, GRADIENTS] == layout.n_params
-
-
 @jit(once=True)
-def work_through(network, state, workspace, data, recipe, block, n_batch, team):
-    """Forward and backward passes of a block, chunk by chunk."""
+def work_through(network, state, workspace, data, recipe, block, n_batch, at, team):
+    """Forward and backward passes of a block, chunk by chunk.
+
+    Their results, from the one at ``at`` on, are for all threads to read.
+    """
     for i in range(team.rank, -(-block.rows.size // recipe.chunk_size), team.size):
-        at = i * recipe.chunk_size
-        n_rows = min(recipe.chunk_size, block.rows.size - at)
-        rows = vector_view(block.rows, at, (n_rows,))
-        chunk = refer(Chunk(rows, at, block.first + at, block.key, block.n_rows))
+        first = i * recipe.chunk_size
+        n_rows = min(recipe.chunk_size, block.rows.size - first)
+        rows = vector_view(block.rows, first, (n_rows,))
+        chunk = refer(Chunk(rows, first, block.first + first, block.key, block.n_rows))
         weight = rows_of(workspace, chunk, NO_LAYER, WEIGHT)
         row_weights(weight, data, rows, n_batch)
         A = gather_input(network, workspace, data, chunk)
         forward(network, state.params, workspace, A, data, chunk)
-        gradient = part_of(workspace, NO_LAYER, GRADIENTS, i)
+        gradient = gradient_of(workspace, network.layout, at + i)
         loss = backward(network, state.params, gradient, workspace, data, chunk)
-        workspace.sums[i] = loss
-        if is_added_up(network.layout, workspace):
+        workspace.sums[at + i] = loss
+        if workspace.has_replicas:
             fixed = network, gradient, workspace, data, chunk, 0
             weight_gradient(*fixed, team.rank, alone(team))
-
-
-@jit(view=True)
-def squares_of(workspace, recipe):
-    """Room for the sum of squares in each stretch, behind the losses of chunks."""
-    start = -(-recipe.block_size // recipe.chunk_size)
-    return vector_view(workspace.sums, start, (workspace.sums.size - start,))
 
 
 @jit
@@ -155,7 +166,7 @@ def prepare_step(layout, state, recipe, params, alpha, step):
         penalty = call_for_float(regularization.prepare, arguments)
     if regularization.decay != 0:
         factor = recipe.base_rates[step] * regularization.weight_decay
-        arguments = (params, state.moments, recipe.hyper, n_weights, factor)
+        arguments = (params, state.moments, state.hyper, n_weights, factor)
         call(regularization.decay, arguments)
     return penalty
 
@@ -172,7 +183,6 @@ def take_step(layout, state, workspace, recipe, n_batch, step, team):
             penalty = prepare_step(layout, state, recipe, params, alpha, step)
         wait(team)
     l2 = alpha if regularization.prepare == 0 else 0.0
-    squares = squares_of(workspace, recipe)
     update(
         recipe.step,
         params,
@@ -181,18 +191,18 @@ def take_step(layout, state, workspace, recipe, n_batch, step, team):
         layout.n_weights,
         l2,
         recipe.rates[step],
-        recipe.hyper,
-        squares,
+        state.hyper,
+        workspace.squares,
         team,
     )
     wait(team)
     if team.rank == 0:
-        penalty += 0.5 * l2 * total(squares, squares.size)
+        penalty += 0.5 * l2 * total(workspace.squares)
         if regularization.bound != 0:
             arguments = (
                 params,
                 state.moments,
-                recipe.hyper,
+                state.hyper,
                 state.gradient,
                 layout.table,
                 regularization.limits,
@@ -208,13 +218,13 @@ def take_step(layout, state, workspace, recipe, n_batch, step, team):
 
 
 @jit
-def add_up(layout, gradient, workspace, recipe, n_chunks, adds, team):
+def add_up(layout, gradient, workspace, at, n_chunks, adds, team):
     """gradient <- sum of what chunks have of it, or that and what is there.
 
     Each thread does so where it will take the step.
     """
-    start_of_part = layout.n_params - workspace.widths[NO_LAYER, GRADIENTS]
-    first, last = share(squares_of(workspace, recipe).size, team.rank, team.size)
+    start_of_part = start_of_gradient(workspace, layout)
+    first, last = share(workspace.squares.size, team.rank, team.size)
     for i in range(first, last):
         start, length = stretch(i, layout.n_weights, layout.n_params)
         if start < start_of_part:
@@ -222,18 +232,18 @@ def add_up(layout, gradient, workspace, recipe, n_chunks, adds, team):
         there = vector_view(gradient, start, (length,))
         if not adds:
             there[:] = 0
-        for k in range(n_chunks):
-            part = part_of(workspace, NO_LAYER, GRADIENTS, k)
+        for k in range(at, at + n_chunks):
+            part = gradient_of(workspace, layout, k)
             part = vector_view(part, start - start_of_part, (length,))
             for j in range(length):
                 there[j] += part[j]
 
 
 @jit(strict=True)
-def total(values, n):
-    """Sum of the first n."""
+def total(values):
+    """Their sum."""
     result = 0.0
-    for i in range(n):
+    for i in range(values.size):
         result += values[i]
     return result
 
@@ -242,9 +252,11 @@ def total(values, n):
 def run_block(network, state, workspace, data, recipe, i, team):
     """Add the i-th block's gradient, and take the step if its minibatch is complete.
 
-    Between two meetings of the threads nobody reads what another one writes.
+    Between two meetings of the threads nobody reads what another one writes. With
+    replicas there is one meeting, when all chunks have their gradients.
     """
     layout, batch_size = network.layout, recipe.batch_size
+    owners = alone(team) if workspace.has_replicas else team  # of the parameters
     step, part = divmod(i, -(-batch_size // recipe.block_size))
     batch_start = step * batch_size
     batch_stop = min(batch_start + batch_size, recipe.rows.size)
@@ -255,29 +267,37 @@ def run_block(network, state, workspace, data, recipe, i, team):
     block = refer(Chunk(rows, np.int64(0), start - batch_start, key, rows.size))
     n_batch, is_last = batch_stop - batch_start, stop == batch_stop
     n_chunks = -(-rows.size // recipe.chunk_size)
+    at = i % 2 * (workspace.sums.size // 2)
 
     if part == 0 or rows.size < recipe.block_size:  # whose products may be small
-        pack_weights(network, state.params, workspace, rows.size, team)
-        wait(team)
-    work_through(network, state, workspace, data, recipe, block, n_batch, team)
-    if is_last and team.rank == 0:
-        rate = recipe.rates[step]
-        begin_step(recipe.step, state.params, state.moments, rate, recipe.hyper)
+        pack_weights(network, state.params, workspace, rows.size, owners)
+        wait(owners)
+    work_through(network, state, workspace, data, recipe, block, n_batch, at, team)
     wait(team)
-    if not is_added_up(layout, workspace):
+    if is_last and owners.rank == 0:
+        rate = recipe.rates[step]
+        begin_step(recipe.step, state.params, state.moments, rate, state.hyper)
+    if not workspace.has_replicas:
         fixed = network, state.gradient, workspace, data, block, part
         weight_gradient(*fixed, team.rank, team)
         wait(team)
-    add_up(layout, state.gradient, workspace, recipe, n_chunks, part, team)
-    if team.rank == 0:
-        loss = total(workspace.sums, n_chunks)
+    add_up(layout, state.gradient, workspace, at, n_chunks, part, owners)
+    if owners.rank == 0:
+        loss = total(vector_view(workspace.sums, at, (n_chunks,)))
         state.loss[1] = loss if part == 0 else state.loss[1] + loss
     if is_last:
-        penalty = take_step(layout, state, workspace, recipe, n_batch, step, team)
-        if team.rank == 0:
+        penalty = take_step(layout, state, workspace, recipe, n_batch, step, owners)
+        if owners.rank == 0:
             state.loss[0] += (state.loss[1] + penalty) * n_batch
     else:
-        wait(team)
+        wait(owners)
+
+
+@jit
+def follow(state):
+    """Bring a replica to where the first thread's parameters are between runs."""
+    for i in range(state.params.size):
+        state.params[i] = state.origin[i]
 
 
 @jit(entry=True)
@@ -285,11 +305,15 @@ def run_blocks(network, state, workspace, data, recipe, team):
     """Run the blocks of ``recipe.span`` together with the other threads of the team.
 
     Returns whether it did: not if they have left meanwhile. All but the first thread
-    stay for its next runs, which may differ in numbers only, not in arrays.
+    stay for its next runs, which may differ in numbers only, not in arrays. Between
+    runs others may change the first thread's parameters, but not what else is in its
+    state.
     """
     network, state, workspace = refer(network), refer(state), refer(workspace)
     data, recipe = refer(data), refer(recipe)
     while begin(team):
+        if workspace.has_replicas and team.rank > 0:
+            follow(state)
         for i in range(recipe.span[FIRST], recipe.span[LAST]):
             run_block(network, state, workspace, data, recipe, i, team)
         if team.rank == 0:

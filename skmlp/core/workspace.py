@@ -24,7 +24,7 @@ TARGETS, WEIGHT, GRADIENTS, SCRATCH = np.arange(8, 12)
 # Layer 0, with which lies what belongs to no layer; the only part of what is whole.
 INPUT, NO_LAYER, WHOLE = np.zeros(3, np.int64)
 _N_COLUMNS = 12
-_FEW_GRADIENTS = 1 / 3  # that of all chunks, beside the A and dZ of a block
+_FEW_GRADIENTS = 1 / 3  # those of all chunks, beside the A and dZ of a block
 _ALIGNED = 16  # numbers: one or two lines of the cache
 
 
@@ -46,8 +46,13 @@ class Workspace(NamedTuple):
         How many numbers there are for each row, chunk or thread, or in all.
     losses : ndarray of shape (block_size * n_outputs,), float64
         Each output's part of the loss.
-    sums : ndarray, float64
-        Of losses over the rows of each chunk, then of penalties over each stretch.
+    sums : ndarray of shape (2 * n_chunks,), float64
+        Of losses over the rows of each chunk. As of gradients there are two sets, of
+        which blocks take turns: a thread that goes ahead overwrites nothing.
+    squares : ndarray of shape (n_stretches,), float64
+        Of weights, summed over each stretch.
+    has_replicas : bool
+        Whether each thread has parameters of its own, each chunk a whole gradient.
     """
 
     memory: np.ndarray
@@ -55,6 +60,8 @@ class Workspace(NamedTuple):
     widths: np.ndarray
     losses: np.ndarray
     sums: np.ndarray
+    squares: np.ndarray
+    has_replicas: bool
 
 
 class Chunk(NamedTuple):
@@ -96,10 +103,26 @@ def make_workspace(
     n_chunks = -(-block_size // (chunk_size or block_size))
     form = block_size, n_chunks, team_size, dtype.itemsize, sparse, training
     starts, widths, size = _places(architecture, *form)
-    n_losses = block_size * int(layout.sizes[-1]) if training else 0
-    n_sums = n_chunks + n_stretches(layout) if training else 0
-    memory = empty_aligned(size, dtype)
-    return Workspace(memory, starts, widths, np.empty(n_losses), np.empty(n_sums))
+    n_losses, n_sums, n_squares = 0, 0, 0
+    if training:
+        n_losses = block_size * int(layout.sizes[-1])
+        n_sums, n_squares = 2 * n_chunks, n_stretches(layout)
+    return Workspace(
+        empty_aligned(size, dtype),
+        starts,
+        widths,
+        *map(np.empty, (n_losses, n_sums, n_squares)),
+        training and are_few_gradients(architecture, block_size, n_chunks, sparse),
+    )
+
+
+def workspace_of(workspace, rank):
+    """For another thread with parameters of its own: its panels and squares."""
+    starts = workspace.starts.copy()
+    panels = [PANELS, PANELS_BACK]
+    starts[:, panels] += rank * workspace.widths[:, panels]
+    squares = aligned_copy(workspace.squares)
+    return workspace._replace(starts=starts, squares=squares)
 
 
 def empty_aligned(size, dtype):
@@ -109,18 +132,29 @@ def empty_aligned(size, dtype):
     return memory[skipped : skipped + size]
 
 
+def aligned_copy(array):
+    """The same."""
+    copy = empty_aligned(array.size, array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
 @lru_cache(maxsize=256)
 def _places(architecture, block_size, n_chunks, team_size, itemsize, sparse, training):
     """Where all arrays in a workspace's memory begin, their widths, the whole size.
 
     Shared between workspaces of the same form.
     """
-    form = block_size, n_chunks, itemsize, sparse, training
+    has_replicas = training and are_few_gradients(
+        architecture, block_size, n_chunks, sparse
+    )
+    form = block_size, has_replicas, itemsize, sparse, training
     widths = _widths(architecture, *form)
     counts = np.full(_N_COLUMNS, block_size)
-    counts[[STATISTICS, PANELS, PANELS_BACK]] = 1
-    counts[[GRADIENTS, SCRATCH]] = n_chunks, team_size
-    lengths = -(-widths * counts // _ALIGNED) * _ALIGNED
+    counts[STATISTICS] = 1
+    counts[[PANELS, PANELS_BACK]] = team_size if has_replicas else 1
+    counts[[GRADIENTS, SCRATCH]] = 2 * n_chunks, team_size
+    lengths = _whole_lines(widths * counts)
     shared = list(_shared(architecture))
     for i, array, _ in shared:
         lengths[i, array] = 0
@@ -129,6 +163,11 @@ def _places(architecture, block_size, n_chunks, team_size, itemsize, sparse, tra
     for i, array, other in shared:
         starts[i, array] = starts[i, other]
     return starts, widths, int(ends[-1])
+
+
+def _whole_lines(size):
+    """Numbers that whole lines of the cache hold, of which none has two writers."""
+    return -(-size // _ALIGNED) * _ALIGNED
 
 
 def _shared(architecture):
@@ -154,8 +193,9 @@ def largest_factor(architecture, n_rows, sparse):
 def are_few_gradients(architecture, block_size, n_chunks, sparse):
     """Whether each chunk has a gradient of its own, to be added up.
 
-    Where these are few numbers beside all A and dZ, threads that each take its chunks'
-    have less to read from each other than if they share the work on one for all.
+    Where these are few numbers beside all A and dZ, threads that each take its chunks',
+    and each the whole step, have less to read from each other than if they share the
+    work on one gradient and one step.
     """
     layout = architecture.layout()
     per_row = layout.sizes[1 if sparse else 0 :].sum() + layout.widths.sum()
@@ -165,7 +205,7 @@ def are_few_gradients(architecture, block_size, n_chunks, sparse):
     )
 
 
-def _widths(architecture, block_size, n_chunks, itemsize, sparse, training):
+def _widths(architecture, block_size, has_replicas, itemsize, sparse, training):
     """`Workspace.widths`, zero where there is no such array."""
     layout = architecture.layout()
     n_layers = len(layout.sizes)
@@ -187,12 +227,12 @@ def _widths(architecture, block_size, n_chunks, itemsize, sparse, training):
     if training:
         widths[1:, SLOPES], widths[1:, DELTAS] = units[1:], width[1:]
         widths[NO_LAYER, [TARGETS, WEIGHT]] = units[-1]
-        if are_few_gradients(architecture, block_size, n_chunks, sparse):
-            widths[NO_LAYER, GRADIENTS] = layout.n_params
-        else:
-            widths[NO_LAYER, GRADIENTS] = layout.n_params - layout.n_weights
+        start = 0 if has_replicas else layout.n_weights
+        widths[NO_LAYER, GRADIENTS] = layout.n_params - start
         largest = largest_factor(architecture, block_size, sparse)
         widths[NO_LAYER, SCRATCH] = scratch_size(largest, itemsize)
+    of_parts = [PANELS, PANELS_BACK, GRADIENTS, SCRATCH]
+    widths[:, of_parts] = _whole_lines(widths[:, of_parts])
     return widths
 
 
@@ -210,6 +250,21 @@ def part_of(workspace, i, array, k):
     width = workspace.widths[i, array]
     start = workspace.starts[i, array] + k * width
     return vector_view(workspace.memory, start, (width,))
+
+
+@jit
+def start_of_gradient(workspace, layout):
+    """Where in the flat vector the gradient of a chunk begins."""
+    return np.int64(0) if workspace.has_replicas else layout.n_weights
+
+
+@jit(view=True)
+def gradient_of(workspace, layout, k):
+    """The k-th gradient of a chunk, or its tail."""
+    start = workspace.starts[NO_LAYER, GRADIENTS]
+    start += k * workspace.widths[NO_LAYER, GRADIENTS]
+    length = layout.n_params - start_of_gradient(workspace, layout)
+    return vector_view(workspace.memory, start, (length,))
 
 
 @jit(view=True)

@@ -13,6 +13,7 @@ from skmlp.core.minibatches import (
     STEPS_BEFORE,
     Recipe,
     State,
+    arguments_of,
     n_blocks,
     run_blocks,
 )
@@ -155,13 +156,12 @@ class Epochs:
         self._given, (rows, moments, hyper, data) = given, given
         self._rates, self._base_rates = np.empty((2, self.n_steps(rows)))
         params, average, gradient = self.params, self.average, self.gradient
-        state = State(params, average, gradient, moments, self._loss)
+        state = State(params, params, average, gradient, moments, hyper, self._loss)
         recipe = Recipe(
             read_only(rows),
             self._rates,
             self._base_rates,
             self.step,
-            hyper,
             self.batch_size,
             self.block_size,
             self.chunk_size,
@@ -179,7 +179,7 @@ class Epochs:
     def _work(self, team, first, last):
         if team.rank == 0:
             self._span[FIRST], self._span[LAST] = first, last
-        return self._kernel(*self._arguments, team)
+        return self._kernel(*arguments_of(team.rank, *self._arguments), team)
 
     def loss_and_gradient(self, rows):
         """Mean loss, penalty included, and its gradient, as one full batch."""

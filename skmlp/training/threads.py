@@ -92,7 +92,8 @@ class Threads:
         Of all work in this context.
     stay : bool, default=False
         Whether the others wait a while for the next run, which then is the same call
-        of ``work`` for them; else they are there for one run only.
+        of ``work`` for them, until there is a run without them; else they are there for
+        one run only.
 
     Attributes
     ----------
@@ -170,11 +171,11 @@ class Threads:
         return max(min(self._allowed, self._limit // _running.latest(now)), 1)
 
     def _work_together(self, work, size):
+        if self._crew is not None and self._crew.size != size:
+            self.dismiss()
         if size == 1 or not self._stay:
             run_together(work, size)
             return
-        if self._crew is not None and self._crew.size != size:
-            self.dismiss()
         while True:
             if self._crew is None:
                 self._crew = _Crew(work, size)
