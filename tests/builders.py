@@ -15,7 +15,13 @@ from skmlp.core.inputs import Data, read_only
 from skmlp.core.jit import DISABLED
 from skmlp.core.layout import bias_views, weight_views
 from skmlp.core.losses import LOSSES
-from skmlp.core.minibatches import Recipe, State, arguments_of, n_blocks, run_blocks
+from skmlp.core.minibatches import (
+    Recipe,
+    State,
+    arguments_of_threads,
+    n_blocks,
+    run_blocks,
+)
 from skmlp.core.network import training_network
 from skmlp.core.optimizers import OPTIMIZERS, step_address
 from skmlp.core.regularization import make_regularization
@@ -227,7 +233,7 @@ def run_epoch(
     gradient = np.full(architecture.layout().n_params, np.nan, params.dtype)
     average = params[:0] if average is None else average
     hyper = np.asarray(hyper, np.float64)
-    state = State(params, params, average, gradient, moments, hyper, np.zeros(2))
+    state = State(params, average, gradient, moments, hyper, np.zeros(2))
     n_steps = -(-len(order) // batch_size)
     rates = np.zeros(n_steps) if rates is None else np.asarray(rates, np.float64)
     base_rates = rates if base_rates is None else np.asarray(base_rates, np.float64)
@@ -259,13 +265,14 @@ def run_epoch(
     for first, last in itertools.pairwise(edges):
         span[:2] = first, last
         fixed = network, state, workspace, problem.data, recipe
-        while not run_together(n_threads, partial(_run_blocks, fixed)):
+        arguments = arguments_of_threads(n_threads, *fixed)
+        while not run_together(n_threads, partial(_run_blocks, arguments)):
             pass  # on a busy machine the others may have left before all came
     return state.loss[0] / len(order), state.gradient
 
 
-def _run_blocks(fixed, team):
-    return run_blocks(*arguments_of(team.rank, *fixed), team)
+def _run_blocks(arguments, team):
+    return run_blocks(*arguments[team.rank], team)
 
 
 def run_together(n_threads, work, *arguments):

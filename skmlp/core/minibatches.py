@@ -12,6 +12,7 @@ import numpy as np
 from skmlp.core.dropout import combine
 from skmlp.core.intrinsics import call, call_for_float, flat, refer, vector_view
 from skmlp.core.jit import jit
+from skmlp.core.memory import empty_lines_like
 from skmlp.core.network import (
     backward,
     forward,
@@ -26,11 +27,10 @@ from skmlp.core.workspace import (
     NO_LAYER,
     WEIGHT,
     Chunk,
-    aligned_copy,
     gradient_of,
+    replica_of,
     rows_of,
     start_of_gradient,
-    workspace_of,
 )
 
 FIRST, LAST, STEPS_BEFORE = np.arange(3)  # of `Recipe.span`
@@ -42,8 +42,6 @@ class State(NamedTuple):
     Attributes
     ----------
     params : ndarray of shape (n_total,)
-    origin : ndarray of shape (n_total,)
-        The same, or those of the first thread, of which they are a replica.
     average : ndarray of shape (n_total,) or (0,)
         Follows the parameters, if that is asked for.
     gradient : ndarray of shape (n_params,)
@@ -56,7 +54,6 @@ class State(NamedTuple):
     """
 
     params: np.ndarray
-    origin: np.ndarray
     average: np.ndarray
     gradient: np.ndarray
     moments: np.ndarray
@@ -104,13 +101,13 @@ class Recipe(NamedTuple):
     span: np.ndarray
 
 
-def arguments_of(rank, network, state, workspace, data, recipe):
-    """Those of `run_blocks` for a thread: replicas for all but the first, if any."""
-    if rank > 0 and workspace.has_replicas:
-        own = State(*map(aligned_copy, state))
-        state = own._replace(origin=state.origin)
-        workspace = workspace_of(workspace, rank)
-    return network, state, workspace, data, recipe
+def arguments_of_threads(n_threads, network, state, workspace, data, recipe):
+    """Those of `run_blocks` for each thread: its replica, where there are any."""
+    own = [(state, workspace)] * n_threads
+    if workspace.has_replicas:
+        for k in range(1, n_threads):
+            own[k] = State(*map(empty_lines_like, state)), replica_of(workspace)
+    return [(network, *mine, state, data, recipe) for mine in own]
 
 
 def n_blocks(n_rows, batch_size, block_size):
@@ -150,7 +147,7 @@ def work_through(network, state, workspace, data, recipe, block, n_batch, at, te
         forward(network, state.params, workspace, A, data, chunk)
         gradient = gradient_of(workspace, network.layout, at + i)
         loss = backward(network, state.params, gradient, workspace, data, chunk)
-        workspace.sums[at + i] = loss
+        workspace.sums[at + i, 0] = loss
         if workspace.has_replicas:
             fixed = network, gradient, workspace, data, chunk, 0
             weight_gradient(*fixed, team.rank, alone(team))
@@ -248,6 +245,15 @@ def total(values):
     return result
 
 
+@jit(strict=True)
+def loss_of_chunks(workspace, at, n_chunks):
+    """Sum over the chunks whose results begin at ``at``."""
+    result = 0.0
+    for k in range(at, at + n_chunks):
+        result += workspace.sums[k, 0]
+    return result
+
+
 @jit(once=True)
 def run_block(network, state, workspace, data, recipe, i, team):
     """Add the i-th block's gradient, and take the step if its minibatch is complete.
@@ -267,7 +273,7 @@ def run_block(network, state, workspace, data, recipe, i, team):
     block = refer(Chunk(rows, np.int64(0), start - batch_start, key, rows.size))
     n_batch, is_last = batch_stop - batch_start, stop == batch_stop
     n_chunks = -(-rows.size // recipe.chunk_size)
-    at = i % 2 * (workspace.sums.size // 2)
+    at = i % 2 * (workspace.sums.shape[0] // 2)
 
     if part == 0 or rows.size < recipe.block_size:  # whose products may be small
         pack_weights(network, state.params, workspace, rows.size, owners)
@@ -283,7 +289,7 @@ def run_block(network, state, workspace, data, recipe, i, team):
         wait(team)
     add_up(layout, state.gradient, workspace, at, n_chunks, part, owners)
     if owners.rank == 0:
-        loss = total(vector_view(workspace.sums, at, (n_chunks,)))
+        loss = loss_of_chunks(workspace, at, n_chunks)
         state.loss[1] = loss if part == 0 else state.loss[1] + loss
     if is_last:
         penalty = take_step(layout, state, workspace, recipe, n_batch, step, owners)
@@ -294,26 +300,39 @@ def run_block(network, state, workspace, data, recipe, i, team):
 
 
 @jit
-def follow(state):
-    """Bring a replica to where the first thread's parameters are between runs."""
-    for i in range(state.params.size):
-        state.params[i] = state.origin[i]
+def copy(target, source):
+    """target <- source."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@jit
+def follow(state, origin, is_first):
+    """Bring a replica to where the first thread is before a run."""
+    copy(state.params, origin.params)
+    if is_first:
+        copy(state.average, origin.average)
+        copy(state.gradient, origin.gradient)
+        copy(flat(state.moments), flat(origin.moments))
+        copy(state.hyper, origin.hyper)
 
 
 @jit(entry=True)
-def run_blocks(network, state, workspace, data, recipe, team):
+def run_blocks(network, state, workspace, origin, data, recipe, team):
     """Run the blocks of ``recipe.span`` together with the other threads of the team.
 
     Returns whether it did: not if they have left meanwhile. All but the first thread
     stay for its next runs, which may differ in numbers only, not in arrays. Between
-    runs others may change the first thread's parameters, but not what else is in its
-    state.
+    runs parameters in ``origin``, the first thread's state, may be changed, but nothing
+    else in it.
     """
     network, state, workspace = refer(network), refer(state), refer(workspace)
-    data, recipe = refer(data), refer(recipe)
+    origin, data, recipe = refer(origin), refer(data), refer(recipe)
+    is_first = True
     while begin(team):
         if workspace.has_replicas and team.rank > 0:
-            follow(state)
+            follow(state, origin, is_first)
+            is_first = False
         for i in range(recipe.span[FIRST], recipe.span[LAST]):
             run_block(network, state, workspace, data, recipe, i, team)
         if team.rank == 0:

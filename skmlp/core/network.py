@@ -215,7 +215,9 @@ def references(dtype):
     """What stands for references to a network, a workspace and a chunk."""
     layout, table, none = make_layout((1, 1)), np.zeros((2, 1), np.int64), np.empty(0)
     network = Network(layout, table, none, 0.0, 0.0, 0, none, Products())
-    workspace = Workspace(none.astype(dtype), table, table, none, none, none, False)
+    memory, rows = none.astype(dtype), np.empty((0, 0))
+    shared = rows.astype(dtype), rows
+    workspace = Workspace(memory, table, table, none, none, *shared, False)
     chunk = Chunk(read_only(np.zeros(1, np.intp)), 0, 0, 0, 1)
     return tuple(map(reference_type, (network, workspace, chunk)))
 

@@ -13,6 +13,7 @@ from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.intrinsics import matrix_view, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.layout import UNITS, WIDTH
+from skmlp.core.memory import LINE, empty_lines, empty_lines_like, whole_lines
 from skmlp.core.optimizers import n_stretches
 from skmlp.core.products import FEW_ROWS, padded_width, scratch_size
 
@@ -20,12 +21,11 @@ from skmlp.core.products import FEW_ROWS, padded_width, scratch_size
 # its own, for which functions are compiled anew.
 OUTPUTS, PRODUCTS, SLOPES, DELTAS, NORMALIZED, STATISTICS = np.arange(6)
 PANELS, PANELS_BACK = np.arange(6, 8)
-TARGETS, WEIGHT, GRADIENTS, SCRATCH = np.arange(8, 12)
+TARGETS, WEIGHT, SCRATCH = np.arange(8, 11)
 # Layer 0, with which lies what belongs to no layer; the only part of what is whole.
 INPUT, NO_LAYER, WHOLE = np.zeros(3, np.int64)
-_N_COLUMNS = 12
+_N_COLUMNS = 11
 _FEW_GRADIENTS = 1 / 3  # those of all chunks, beside the A and dZ of a block
-_ALIGNED = 16  # numbers: one or two lines of the cache
 
 
 class Workspace(NamedTuple):
@@ -35,22 +35,24 @@ class Workspace(NamedTuple):
     ----------
     memory : ndarray
         All arrays of the working type, one after the other.
-    starts : ndarray of shape (n_layers, 12), int64
+    starts : ndarray of shape (n_layers, 11), int64
         Where they begin. For each layer: A; Z, which is the same unless both are kept;
         dA; dZ, which is the same unless it is wider; the normalised Z; what
         normalisation keeps for its way back; the panels of W and of its transpose. In
-        the first row: the targets, the weights of rows, once per output, the gradient
-        of each chunk or only its tail, and scratch for each thread. There is no A_0 for
-        sparse rows, and none for prediction, which takes rows as they lie in X.
-    widths : ndarray of shape (n_layers, 12), int64
-        How many numbers there are for each row, chunk or thread, or in all.
+        the first row: the targets, the weights of rows, once per output, and scratch
+        for each thread. There is no A_0 for sparse rows, and none for prediction, which
+        takes rows as they lie in X.
+    widths : ndarray of shape (n_layers, 11), int64
+        How many numbers there are for each row or thread, or in all.
     losses : ndarray of shape (block_size * n_outputs,), float64
         Each output's part of the loss.
-    sums : ndarray of shape (2 * n_chunks,), float64
-        Of losses over the rows of each chunk. As of gradients there are two sets, of
-        which blocks take turns: a thread that goes ahead overwrites nothing.
     squares : ndarray of shape (n_stretches,), float64
         Of weights, summed over each stretch.
+    gradients : ndarray of shape (2 * n_chunks, width)
+        Of each chunk, or only its tail, in whole lines of the cache. There are two
+        sets, of which blocks take turns: who goes ahead overwrites nothing.
+    sums : ndarray of shape (2 * n_chunks, width), float64
+        First in each row, of losses over the rows of the chunk.
     has_replicas : bool
         Whether each thread has parameters of its own, each chunk a whole gradient.
     """
@@ -59,8 +61,9 @@ class Workspace(NamedTuple):
     starts: np.ndarray
     widths: np.ndarray
     losses: np.ndarray
-    sums: np.ndarray
     squares: np.ndarray
+    gradients: np.ndarray
+    sums: np.ndarray
     has_replicas: bool
 
 
@@ -101,60 +104,44 @@ def make_workspace(
     """Memory for blocks of up to ``block_size`` rows, each in chunks."""
     layout, dtype = architecture.layout(), np.dtype(dtype)
     n_chunks = -(-block_size // (chunk_size or block_size))
-    form = block_size, n_chunks, team_size, dtype.itemsize, sparse, training
+    form = block_size, team_size, dtype.itemsize, sparse, training
     starts, widths, size = _places(architecture, *form)
-    n_losses, n_sums, n_squares = 0, 0, 0
+    n_losses, n_squares, n_results, length, has_replicas = 0, 0, 0, 0, False
     if training:
-        n_losses = block_size * int(layout.sizes[-1])
-        n_sums, n_squares = 2 * n_chunks, n_stretches(layout)
+        n_losses, n_squares = block_size * int(layout.sizes[-1]), n_stretches(layout)
+        has_replicas = are_few_gradients(architecture, block_size, n_chunks, sparse)
+        n_results = 2 * n_chunks
+        length = layout.n_params - (0 if has_replicas else layout.n_weights)
     return Workspace(
-        empty_aligned(size, dtype),
+        empty_lines((size,), dtype),
         starts,
         widths,
-        *map(np.empty, (n_losses, n_sums, n_squares)),
-        training and are_few_gradients(architecture, block_size, n_chunks, sparse),
+        empty_lines((n_losses,)),
+        empty_lines((n_squares,)),
+        empty_lines((n_results, whole_lines(length)), dtype),
+        empty_lines((n_results, LINE)),
+        has_replicas,
     )
 
 
-def workspace_of(workspace, rank):
-    """For another thread with parameters of its own: its panels and squares."""
-    starts = workspace.starts.copy()
-    panels = [PANELS, PANELS_BACK]
-    starts[:, panels] += rank * workspace.widths[:, panels]
-    squares = aligned_copy(workspace.squares)
-    return workspace._replace(starts=starts, squares=squares)
-
-
-def empty_aligned(size, dtype):
-    """An array that begins where a line of the cache does."""
-    memory = np.empty(size + _ALIGNED, dtype)
-    skipped = -memory.ctypes.data % (_ALIGNED * dtype.itemsize) // dtype.itemsize
-    return memory[skipped : skipped + size]
-
-
-def aligned_copy(array):
-    """The same."""
-    copy = empty_aligned(array.size, array.dtype).reshape(array.shape)
-    copy[...] = array
-    return copy
+def replica_of(workspace):
+    """The same for another thread with parameters of its own."""
+    names = "memory", "losses", "squares"
+    own = {name: empty_lines_like(getattr(workspace, name)) for name in names}
+    return workspace._replace(**own)
 
 
 @lru_cache(maxsize=256)
-def _places(architecture, block_size, n_chunks, team_size, itemsize, sparse, training):
+def _places(architecture, block_size, team_size, itemsize, sparse, training):
     """Where all arrays in a workspace's memory begin, their widths, the whole size.
 
     Shared between workspaces of the same form.
     """
-    has_replicas = training and are_few_gradients(
-        architecture, block_size, n_chunks, sparse
-    )
-    form = block_size, has_replicas, itemsize, sparse, training
-    widths = _widths(architecture, *form)
+    widths = _widths(architecture, block_size, itemsize, sparse, training)
     counts = np.full(_N_COLUMNS, block_size)
-    counts[STATISTICS] = 1
-    counts[[PANELS, PANELS_BACK]] = team_size if has_replicas else 1
-    counts[[GRADIENTS, SCRATCH]] = 2 * n_chunks, team_size
-    lengths = _whole_lines(widths * counts)
+    counts[[STATISTICS, PANELS, PANELS_BACK]] = 1
+    counts[SCRATCH] = team_size
+    lengths = whole_lines(widths * counts)
     shared = list(_shared(architecture))
     for i, array, _ in shared:
         lengths[i, array] = 0
@@ -163,11 +150,6 @@ def _places(architecture, block_size, n_chunks, team_size, itemsize, sparse, tra
     for i, array, other in shared:
         starts[i, array] = starts[i, other]
     return starts, widths, int(ends[-1])
-
-
-def _whole_lines(size):
-    """Numbers that whole lines of the cache hold, of which none has two writers."""
-    return -(-size // _ALIGNED) * _ALIGNED
 
 
 def _shared(architecture):
@@ -205,7 +187,7 @@ def are_few_gradients(architecture, block_size, n_chunks, sparse):
     )
 
 
-def _widths(architecture, block_size, has_replicas, itemsize, sparse, training):
+def _widths(architecture, block_size, itemsize, sparse, training):
     """`Workspace.widths`, zero where there is no such array."""
     layout = architecture.layout()
     n_layers = len(layout.sizes)
@@ -227,12 +209,8 @@ def _widths(architecture, block_size, has_replicas, itemsize, sparse, training):
     if training:
         widths[1:, SLOPES], widths[1:, DELTAS] = units[1:], width[1:]
         widths[NO_LAYER, [TARGETS, WEIGHT]] = units[-1]
-        start = 0 if has_replicas else layout.n_weights
-        widths[NO_LAYER, GRADIENTS] = layout.n_params - start
         largest = largest_factor(architecture, block_size, sparse)
         widths[NO_LAYER, SCRATCH] = scratch_size(largest, itemsize)
-    of_parts = [PANELS, PANELS_BACK, GRADIENTS, SCRATCH]
-    widths[:, of_parts] = _whole_lines(widths[:, of_parts])
     return widths
 
 
@@ -246,7 +224,7 @@ def rows_of(workspace, chunk, i, array):
 
 @jit(view=True)
 def part_of(workspace, i, array, k):
-    """The k-th part of one of layer i's arrays of chunks or threads, or all of it."""
+    """The k-th part of one of layer i's arrays of threads, or all of it."""
     width = workspace.widths[i, array]
     start = workspace.starts[i, array] + k * width
     return vector_view(workspace.memory, start, (width,))
@@ -261,10 +239,9 @@ def start_of_gradient(workspace, layout):
 @jit(view=True)
 def gradient_of(workspace, layout, k):
     """The k-th gradient of a chunk, or its tail."""
-    start = workspace.starts[NO_LAYER, GRADIENTS]
-    start += k * workspace.widths[NO_LAYER, GRADIENTS]
     length = layout.n_params - start_of_gradient(workspace, layout)
-    return vector_view(workspace.memory, start, (length,))
+    start = k * workspace.gradients.shape[1]
+    return vector_view(workspace.gradients, start, (length,))
 
 
 @jit(view=True)

@@ -7,13 +7,14 @@ import numpy as np
 
 from skmlp.core.inputs import read_only
 from skmlp.core.jit import entry_point
+from skmlp.core.memory import empty_lines
 from skmlp.core.minibatches import (
     FIRST,
     LAST,
     STEPS_BEFORE,
     Recipe,
     State,
-    arguments_of,
+    arguments_of_threads,
     n_blocks,
     run_blocks,
 )
@@ -94,7 +95,7 @@ class Epochs:
             sparse=data.sparse,
         )
         self.params = params
-        self.gradient = np.empty(layout.n_params, dtype)
+        self.gradient = empty_lines((layout.n_params,), dtype)
         self.data = data
         self.threads = Threads(
             -(-block_size // chunk_size),
@@ -122,7 +123,7 @@ class Epochs:
         self.seed = seed
         self._given = self._arguments = self._kernel = None
         self._nothing = np.empty((0, self.gradient.size), dtype), np.empty(0)
-        self._loss, self._span = np.empty(2), np.empty(3, np.int64)
+        self._loss, self._span = empty_lines((2,)), empty_lines((3,), np.int64)
 
     def __enter__(self):
         self.threads.__enter__()
@@ -156,7 +157,7 @@ class Epochs:
         self._given, (rows, moments, hyper, data) = given, given
         self._rates, self._base_rates = np.empty((2, self.n_steps(rows)))
         params, average, gradient = self.params, self.average, self.gradient
-        state = State(params, params, average, gradient, moments, hyper, self._loss)
+        state = State(params, average, gradient, moments, hyper, self._loss)
         recipe = Recipe(
             read_only(rows),
             self._rates,
@@ -171,15 +172,16 @@ class Epochs:
             self.seed,
             self._span,
         )
-        self._arguments = self.network, state, self.workspace, data, recipe
+        fixed = self.network, state, self.workspace, data, recipe
+        self._arguments = arguments_of_threads(self.threads.most, *fixed)
         if self._kernel is None:
-            arguments = *self._arguments, ALONE
+            arguments = *self._arguments[0], ALONE
             self._kernel = entry_point(run_blocks, params.dtype, arguments)
 
     def _work(self, team, first, last):
         if team.rank == 0:
             self._span[FIRST], self._span[LAST] = first, last
-        return self._kernel(*arguments_of(team.rank, *self._arguments), team)
+        return self._kernel(*self._arguments[team.rank], team)
 
     def loss_and_gradient(self, rows):
         """Mean loss, penalty included, and its gradient, as one full batch."""

@@ -82,7 +82,7 @@ def test_long_work_is_cut_into_runs(monkeypatch):
     n_blocks, n_rows = [], []
 
     def run_blocks(*args):
-        first, last, _ = args[4].span
+        first, last, _ = args[5].span
         n_blocks.append(last - first)
         return train(*args)
 

@@ -731,7 +731,7 @@ def test_interrupt_before_the_kernel(allow, monkeypatch, n):
     original, calls = loop.run_blocks, itertools.count()
 
     def run_blocks(*arguments):
-        if arguments[5].rank == 0 and next(calls) == 3:
+        if arguments[6].rank == 0 and next(calls) == 3:
             raise KeyboardInterrupt
         return original(*arguments)
 
