@@ -136,7 +136,8 @@ def work_through(network, state, workspace, data, recipe, block, n_batch, at, te
 
     Their results, from the one at ``at`` on, are for all threads to read.
     """
-    for i in range(team.rank, -(-block.rows.size // recipe.chunk_size), team.size):
+    n_chunks = -(-block.rows.size // recipe.chunk_size)
+    for i in range(*share(n_chunks, team.rank, team.size)):
         first = i * recipe.chunk_size
         n_rows = min(recipe.chunk_size, block.rows.size - first)
         rows = vector_view(block.rows, first, (n_rows,))
@@ -275,7 +276,8 @@ def run_block(network, state, workspace, data, recipe, i, team):
     n_chunks = -(-rows.size // recipe.chunk_size)
     at = i % 2 * (workspace.sums.shape[0] // 2)
 
-    if part == 0 or rows.size < recipe.block_size:  # whose products may be small
+    is_first = part == 0 or i == recipe.span[FIRST]  # for threads that are new, too
+    if is_first or rows.size < recipe.block_size:  # whose products may be small
         pack_weights(network, state.params, workspace, rows.size, owners)
         wait(owners)
     work_through(network, state, workspace, data, recipe, block, n_batch, at, team)

@@ -4,8 +4,8 @@ import numpy as np
 
 _TRAINING_FLOPS = 4e9
 _TRAINING_ROWS = 64, 1024
-_CHUNK_FLOPS = 2e6
-_CHUNK_ROWS = 64
+_CHUNK_FLOPS = 2e6, 8e6
+_CHUNK_ROWS = 64, 128
 _PREDICTION_BYTES = 2**19
 _PREDICTION_ROWS = 12, 384
 
@@ -29,13 +29,17 @@ def training_block_size(architecture, data, batch_size):
 
 
 def training_chunk_size(architecture, data, block_size):
-    """Rows per pass: parts of a block, for threads to take, if they are worth it."""
+    """Rows per pass: parts of a block, for threads to take, if they are worth it.
+
+    Two parts, if those of more would be small.
+    """
     if architecture.needs_whole_batch():
         return block_size
-    fewest = int(_CHUNK_FLOPS / flops_per_row(architecture.layout(), data))
-    most = max(fewest, _CHUNK_ROWS, block_size // 4)
-    if block_size <= most:
+    per_row, (few, many) = flops_per_row(architecture.layout(), data), _CHUNK_ROWS
+    fewest, enough = (int(flops / per_row) for flops in _CHUNK_FLOPS)
+    if block_size <= max(fewest, few):
         return block_size
+    most = max(fewest, min(max(enough, few), many), block_size // 4)
     n_pairs = -(-block_size // (2 * most))
     return -(-block_size // (2 * n_pairs))
 

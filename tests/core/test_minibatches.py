@@ -51,11 +51,10 @@ configurations = st.fixed_dictionaries(
 
 
 @contextmanager
-def gradients_of_chunks(added_up):
-    """Whether each chunk has a gradient of its own, whatever their sizes."""
+def parameters_of_threads(replicas):
+    """Whether each thread has parameters of its own, whatever their number."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workspace, "_FEW_GRADIENTS", np.inf if added_up else 0)
-        patch.setattr(workspace, "_places", workspace._places.__wrapped__)
+        patch.setattr(workspace, "_FEW_GRADIENTS", np.inf if replicas else 0)
         yield
 
 
@@ -114,10 +113,10 @@ def orders_of(problem, n_epochs=5):
     batch_size=st.integers(1, 20),
     block_size=st.integers(1, 20),
     chunk_size=st.integers(1, 20),
-    added_up=st.booleans(),
+    replicas=st.booleans(),
 )
 def test_five_epochs_of_the_naive_twin(
-    optimizer, configuration, batch_size, block_size, chunk_size, added_up
+    optimizer, configuration, batch_size, block_size, chunk_size, replicas
 ):
     if configuration["weighted"] and configuration["n_rows"] == 1:
         configuration["weighted"] = False  # its only weight would be zero
@@ -130,7 +129,7 @@ def test_five_epochs_of_the_naive_twin(
         optimizer=naive.OPTIMIZERS[optimizer](*HYPER[optimizer]),
         rate=RATE[optimizer],
     )
-    with gradients_of_chunks(added_up):
+    with parameters_of_threads(replicas):
         losses = train(
             problem,
             orders_of(problem),
@@ -227,7 +226,7 @@ def test_cuts_change_no_bit(optimizer, dtype, as_csr, batch_size, block_size):
     lengths=st.tuples(*[st.integers(1, 20)] * 3),
     n_threads=st.sampled_from([2, 3, 8]),
     dtype=st.sampled_from(DTYPES),
-    added_up=st.booleans(),
+    replicas=st.booleans(),
 )
 def test_threads_change_no_bit(
     optimizer,
@@ -237,7 +236,7 @@ def test_threads_change_no_bit(
     lengths,
     n_threads,
     dtype,
-    added_up,
+    replicas,
 ):
     if configuration["n_rows"] == 1:
         configuration["weighted"] = False  # its only weight would be zero
@@ -253,7 +252,7 @@ def test_threads_change_no_bit(
             regularization={name: STEPWISE[name] for name in regularization},
         )
         average = problem.params.copy()
-        with gradients_of_chunks(added_up):
+        with parameters_of_threads(replicas):
             losses = train(
                 problem,
                 orders_of(problem, 2),

@@ -78,20 +78,29 @@ def test_chunks(architecture, block_size, as_csr):
     assert 1 <= chunk_size <= block_size
     n_chunks = -(-block_size // chunk_size)
     assert n_chunks == 1 or chunk_size * n_chunks - block_size < n_chunks
-    enough = blocks._CHUNK_FLOPS / flops_per_row(layout, data)
-    most = max(enough, blocks._CHUNK_ROWS, block_size // 4)
-    assert chunk_size <= most
+    fewest, enough = np.array(blocks._CHUNK_FLOPS) // flops_per_row(layout, data)
+    few, many = blocks._CHUNK_ROWS
+    assert chunk_size <= max(fewest, np.clip(enough, few, many), block_size // 4)
     if n_chunks > 1:
-        assert block_size > int(enough)
+        assert block_size > max(fewest, few)
 
 
 def test_chunks_of_a_network_that_is_large_enough():
     architecture = make_architecture([64, 100, 10])
     data = rows_for(architecture.layout())
     sizes = [
-        training_chunk_size(architecture, data, n) for n in (64, 90, 91, 200, 1000)
+        training_chunk_size(architecture, data, n) for n in (64, 90, 91, 256, 258, 1000)
     ]
-    assert sizes == [64, 45, 46, 50, 250]
+    assert sizes == [64, 45, 46, 128, 65, 250]
+
+
+def test_more_than_two_chunks_are_worth_it_sooner_in_larger_networks():
+    sizes = []
+    for units in 100, 200, 400:
+        architecture = make_architecture([64, units, 10])
+        data = rows_for(architecture.layout())
+        sizes.append(training_chunk_size(architecture, data, 240))
+    assert sizes == [120, 60, 60]
 
 
 def test_batch_normalisation_needs_the_whole_minibatch():

@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from threadpoolctl import threadpool_limits
 import skmlp
 from skmlp import MLPClassifier, MLPRegressor
 from skmlp.augmentation import GaussianNoise
+from skmlp.core import workspace
 from skmlp.core.jit import DISABLED
 from skmlp.core.team import ALONE, Team, begin, dismiss, make_teams, share, wait
 from skmlp.training import loop, pace, threads
@@ -633,7 +635,14 @@ def test_threads_change_no_bit(allow, kind, dtype, as_csr, case):
     assert_same_for_all_numbers_of_threads(allow, sizes, *arguments, **CASES[case])
 
 
+@pytest.fixture(params=[False, True], ids=["shared", "replicas"])
+def parameters_of_threads(request, monkeypatch):
+    """Whether each thread has parameters of its own, whatever their number."""
+    monkeypatch.setattr(workspace, "_FEW_GRADIENTS", inf if request.param else 0)
+
+
 @together
+@pytest.mark.usefixtures("parameters_of_threads")
 @pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
 @pytest.mark.parametrize("case", sorted(CASES.keys() - {"plain", "blocks"}))
 def test_threads_change_no_bit_of_any_kind_of_fit(allow, as_csr, case):
@@ -657,26 +666,28 @@ def test_threads_that_stay_see_new_arrays(allow):
 
 
 @together
-def test_bits_do_not_depend_on_a_change_within_a_fit(monkeypatch):
-    """As when other fits begin and end."""
-    expected = numbers_of_fit(MLPRegressor, np.float64, False, **CASES["blocks"])
-    numbers = itertools.cycle([8, 1, 3, 2])
+@pytest.mark.usefixtures("parameters_of_threads")
+@pytest.mark.parametrize("case", ["blocks", "lbfgs", "schedule_free"])
+def test_bits_do_not_depend_on_a_change_within_a_fit(monkeypatch, case):
+    """As when other fits begin and end; parameters move between runs, too."""
+    params = {**CASES[case], "max_iter": 12}
+    fit = partial(numbers_of_fit, MLPRegressor, np.float64, False, **params)
+    monkeypatch.setattr(threads, "n_threads", lambda: 1)
+    expected = fit()
+    numbers = itertools.cycle([8, 8, 8, 1, 3, 3, 2])
     monkeypatch.setattr(threads, "n_threads", lambda: next(numbers))
-    actual = within(
-        TIMEOUT,
-        lambda: numbers_of_fit(MLPRegressor, np.float64, False, **CASES["blocks"]),
-    )
-    assert actual == expected
+    monkeypatch.setattr(threads, "perf_counter", itertools.count().__next__)
+    assert within(TIMEOUT, fit) == expected
 
 
 @together
+@pytest.mark.usefixtures("parameters_of_threads")
 @pytest.mark.parametrize("case", ["plain", "everything"])
 def test_bits_do_not_depend_on_the_pace(allow, monkeypatch, case):
     """A clock at random, so that numbers of threads and lengths of runs are too."""
     allow(1)
     expected = numbers_of_fit(MLPClassifier, np.float32, False, **CASES[case])
-    monkeypatch.undo()
-    monkeypatch.setattr(threads, "_running", threads._Running())
+    monkeypatch.setattr(threads.Pace, "choose", CHOOSE)
     monkeypatch.setattr(threads, "_pace_of", lru_cache(threads.Pace))
     allow(4)
     seen, rng, now = set(), np.random.default_rng(0), [0.0]
