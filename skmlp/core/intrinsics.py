@@ -212,6 +212,20 @@ def _meet(typing_context, counter, size, patience):
     return types.intp(types.intp, types.intp, types.intp), generate
 
 
+@intrinsic
+def _draw_bits(typing_context, function, state):
+    """Call a bit generator's ``next_uint32``, a function in C, by its address."""
+
+    def generate(context, builder, signature, args):
+        pointer = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.IntType(32), [pointer])
+        function = builder.inttoptr(args[0], kind.as_pointer())
+        bits = builder.call(function, [builder.inttoptr(args[1], pointer)])
+        return builder.zext(bits, ir.IntType(64))
+
+    return types.int64(types.int64, types.int64), generate
+
+
 def _call_bare(builder, return_type, name):
     """Call a function of no arguments by its name."""
     kind = ir.FunctionType(return_type, [])
@@ -222,6 +236,9 @@ if DISABLED:
 
     def meet(counter, size, patience):
         raise RuntimeError("threads work together in compiled kernels only")
+
+    def draw_bits(function, state):
+        raise RuntimeError("bits are drawn in compiled kernels only")
 
     def matrix_view(vector, start, shape):
         return flat(vector)[start : start + shape[0] * shape[1]].reshape(shape)
@@ -242,7 +259,7 @@ if DISABLED:
         return array.reshape(-1)
 
 else:
-    meet = _meet
+    meet, draw_bits = _meet, _draw_bits
     matrix_view = _view(2)
     borrowed_matrix = _view(2, borrowed=True)
     vector_view = _view(1)

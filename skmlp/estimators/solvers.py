@@ -10,6 +10,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from skmlp.core.inputs import read_only
 from skmlp.core.optimizers import OPTIMIZERS
+from skmlp.core.permutation import shuffler
 from skmlp.core.regularization import OFF
 from skmlp.training.augmentation import augmented
 from skmlp.training.lbfgs import minimise
@@ -152,9 +153,9 @@ class Solvers:
         previous = getattr(self, "_order", None) if incremental else None
         if previous is not None and previous.size == rows.size:
             rows[:] = previous
+        shuffle = shuffler(self._random_state) if self.shuffle else lambda rows: None
         for _ in range(n_epochs):
-            if self.shuffle:
-                self._random_state.shuffle(rows)
+            shuffle(rows)
             self._order = rows if incremental else None
             yield rows
 

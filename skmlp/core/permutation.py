@@ -1,0 +1,55 @@
+"""Random orders: those of NumPy's ``RandomState``, in less than half the time.
+
+``RandomState.shuffle`` draws numbers until one is small enough, and a processor cannot
+guess how often that will be. For a small network this takes a tenth of its training.
+"""
+
+import ctypes
+from functools import partial
+
+import numpy as np
+
+from skmlp.core.intrinsics import draw_bits
+from skmlp.core.jit import DISABLED, entry_point, jit
+
+
+@jit(entry=True)
+def exchange(rows, draw, state):
+    """Durstenfeld (1964), algorithm 235: the last element goes to a random place, and
+    so on for those before it.
+
+    ``draw``, at that address, returns 32 random bits from ``state``, of which as many
+    are taken as i has. If they are too large, element i is exchanged with itself, and
+    its turn comes again.
+    """
+    i, mask = rows.size - 1, 1
+    while mask < i:
+        mask = 2 * mask + 1
+    while i > 0:
+        half = mask >> 1
+        while i > half:
+            j = draw_bits(draw, state) & mask
+            is_place = j <= i
+            j = j if is_place else i
+            rows[i], rows[j] = rows[j], rows[i]
+            i -= int(is_place)
+        mask = half
+
+
+def shuffler(random_state):
+    """The method ``random_state.shuffle`` for vectors of intp, or what does the same.
+
+    Both take the same numbers from the same stream, for up to 2**32 rows.
+    """
+    if DISABLED or type(random_state) is not np.random.RandomState:
+        return random_state.shuffle
+    return partial(_shuffle, random_state._bit_generator)
+
+
+def _shuffle(bits, rows):
+    interface = bits.ctypes
+    draw = ctypes.cast(interface.next_uint32, ctypes.c_void_p).value
+    arguments = rows, draw, interface.state_address
+    kernel = entry_point(exchange, rows.dtype, arguments)
+    with bits.lock:
+        kernel(*arguments)

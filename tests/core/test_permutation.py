@@ -1,0 +1,60 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from skmlp.core.permutation import shuffler
+
+SIZES = *range(18), 31, 32, 33, 1000, 4097
+
+
+def shuffled(shuffle, n_times=3):
+    """Vectors of all sizes, one after the other."""
+    vectors = [np.arange(n) for n in SIZES]
+    for rows in vectors:
+        for _ in range(n_times):
+            shuffle(rows)
+    return np.concatenate(vectors)
+
+
+@pytest.mark.parametrize("bits", [np.random.MT19937, np.random.PCG64])
+def test_the_same_as_shuffle(bits):
+    """And the stream goes on where it would, with whatever is drawn in between."""
+    ours, numpys = np.random.RandomState(bits(3)), np.random.RandomState(bits(3))
+    for _ in range(3):
+        actual, expected = shuffled(shuffler(ours)), shuffled(numpys.shuffle)
+        np.testing.assert_array_equal(actual, expected)
+        np.testing.assert_array_equal(ours.normal(size=5), numpys.normal(size=5))
+
+
+def test_the_global_stream():
+    everybodys = np.random.mtrand._rand
+    results = []
+    for shuffle in shuffler(everybodys), everybodys.shuffle:
+        everybodys.seed(1)
+        results.append([*shuffled(shuffle), everybodys.random_sample()])
+    assert results[0] == results[1]
+
+
+def test_a_stream_can_be_copied_and_set():
+    state = np.random.RandomState(0)
+    shuffle = shuffler(state)
+    shuffle(np.arange(10))
+    before = state.get_state()
+    copies = copy.deepcopy(state), pickle.loads(pickle.dumps(state))
+    expected = shuffled(shuffle)
+    for other in copies:
+        np.testing.assert_array_equal(shuffled(shuffler(other)), expected)
+    state.set_state(before)
+    np.testing.assert_array_equal(shuffled(shuffle), expected)
+
+
+def test_a_shuffle_of_ones_own():
+    class Backwards(np.random.RandomState):
+        def shuffle(self, x):
+            x[:] = x[::-1]
+
+    rows = np.arange(5)
+    shuffler(Backwards(0))(rows)
+    np.testing.assert_array_equal(rows, [4, 3, 2, 1, 0])
