@@ -12,7 +12,7 @@ import numpy as np
 from skmlp.core.dropout import combine
 from skmlp.core.intrinsics import call, call_for_float, flat, refer, vector_view
 from skmlp.core.jit import jit
-from skmlp.core.memory import empty_lines_like
+from skmlp.core.memory import empty_like
 from skmlp.core.network import (
     backward,
     forward,
@@ -106,7 +106,7 @@ def arguments_of_threads(n_threads, network, state, workspace, data, recipe):
     own = [(state, workspace)] * n_threads
     if workspace.has_replicas:
         for k in range(1, n_threads):
-            own[k] = State(*map(empty_lines_like, state)), replica_of(workspace)
+            own[k] = State(*empty_like(state)), replica_of(workspace)
     return [(network, *mine, state, data, recipe) for mine in own]
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from skmlp.core.intrinsics import draw_bits
 from skmlp.core.jit import DISABLED, entry_point, jit
 
+_FEW_ROWS = 150  # with fewer, calling the kernel takes longer than it saves
+
 
 @jit(entry=True)
 def exchange(rows, draw, state):
@@ -43,10 +45,14 @@ def shuffler(random_state):
     """
     if DISABLED or type(random_state) is not np.random.RandomState:
         return random_state.shuffle
-    return partial(_shuffle, random_state._bit_generator)
+    return partial(_shuffle, random_state)
 
 
-def _shuffle(bits, rows):
+def _shuffle(random_state, rows):
+    if rows.size < _FEW_ROWS:
+        random_state.shuffle(rows)
+        return
+    bits = random_state._bit_generator
     interface = bits.ctypes
     draw = ctypes.cast(interface.next_uint32, ctypes.c_void_p).value
     arguments = rows, draw, interface.state_address

@@ -11,7 +11,7 @@ import numpy as np
 
 from skmlp.core.intrinsics import DISMISSED, meet
 from skmlp.core.jit import jit
-from skmlp.core.memory import empty_lines
+from skmlp.core.memory import empty_arrays
 
 # Looks at the counter: about a millisecond, and more than anyone takes.
 _PATIENCE, _FOR_EVER = 8000, 2**62
@@ -38,7 +38,7 @@ ALONE = Team(0, 1, 0)
 
 def make_teams(size):
     """One for each thread, and the array that holds their counter."""
-    counter = empty_lines((1,), np.int64)
+    (counter,) = empty_arrays((((1,), np.int64),))
     counter[0] = 0
     return [Team(rank, size, counter.ctypes.data) for rank in range(size)], counter
 

@@ -13,7 +13,7 @@ from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.intrinsics import matrix_view, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.layout import UNITS, WIDTH
-from skmlp.core.memory import LINE, empty_lines, empty_lines_like, whole_lines
+from skmlp.core.memory import empty_arrays, empty_like, whole_lines
 from skmlp.core.optimizers import n_stretches
 from skmlp.core.products import FEW_ROWS, padded_width, scratch_size
 
@@ -102,46 +102,33 @@ def make_workspace(
     team_size=1,
 ):
     """Memory for blocks of up to ``block_size`` rows, each in chunks."""
-    layout, dtype = architecture.layout(), np.dtype(dtype)
     n_chunks = -(-block_size // (chunk_size or block_size))
-    form = block_size, team_size, dtype.itemsize, sparse, training
-    starts, widths, size = _places(architecture, *form)
-    n_losses, n_squares, n_results, length, has_replicas = 0, 0, 0, 0, False
-    if training:
-        n_losses, n_squares = block_size * int(layout.sizes[-1]), n_stretches(layout)
-        has_replicas = are_few_gradients(architecture, block_size, n_chunks, sparse)
-        n_results = 2 * n_chunks
-        length = layout.n_params - (0 if has_replicas else layout.n_weights)
-    return Workspace(
-        empty_lines((size,), dtype),
-        starts,
-        widths,
-        empty_lines((n_losses,)),
-        empty_lines((n_squares,)),
-        empty_lines((n_results, whole_lines(length)), dtype),
-        empty_lines((n_results, LINE)),
-        has_replicas,
-    )
+    form = block_size, n_chunks, team_size, np.dtype(dtype), sparse, training
+    starts, widths, forms, none, has_replicas = _places(architecture, *form)
+    memory, *results = empty_arrays(forms)
+    return Workspace(memory, starts, widths, *results, *none, has_replicas)
 
 
 def replica_of(workspace):
     """The same for another thread with parameters of its own."""
-    names = "memory", "losses", "squares"
-    own = {name: empty_lines_like(getattr(workspace, name)) for name in names}
-    return workspace._replace(**own)
+    shared = workspace.memory, workspace.losses, workspace.squares
+    memory, losses, squares = empty_like(shared)
+    return workspace._replace(memory=memory, losses=losses, squares=squares)
 
 
 @lru_cache(maxsize=256)
-def _places(architecture, block_size, team_size, itemsize, sparse, training):
-    """Where all arrays in a workspace's memory begin, their widths, the whole size.
+def _places(architecture, block_size, n_chunks, team_size, dtype, sparse, training):
+    """What workspaces of the same form share.
 
-    Shared between workspaces of the same form.
+    Where all arrays in the memory begin, and their widths; shapes and types of the
+    memory and of what training adds; what prediction has no use for; `has_replicas`.
     """
+    itemsize = dtype.itemsize
     widths = _widths(architecture, block_size, itemsize, sparse, training)
     counts = np.full(_N_COLUMNS, block_size)
     counts[[STATISTICS, PANELS, PANELS_BACK]] = 1
     counts[SCRATCH] = team_size
-    lengths = whole_lines(widths * counts)
+    lengths = whole_lines(widths * counts, itemsize)
     shared = list(_shared(architecture))
     for i, array, _ in shared:
         lengths[i, array] = 0
@@ -149,7 +136,20 @@ def _places(architecture, block_size, team_size, itemsize, sparse, training):
     starts = (ends - lengths.ravel()).reshape(lengths.shape)
     for i, array, other in shared:
         starts[i, array] = starts[i, other]
-    return starts, widths, int(ends[-1])
+    memory, layout = ((int(ends[-1]),), dtype), architecture.layout()
+    if not training:
+        none = np.empty(0), np.empty(0), np.empty((0, 0), dtype), np.empty((0, 0))
+        return starts, widths, (memory,), none, False
+    has_replicas = are_few_gradients(architecture, block_size, n_chunks, sparse)
+    length = layout.n_params - (0 if has_replicas else layout.n_weights)
+    forms = (
+        memory,
+        ((block_size * int(layout.sizes[-1]),), np.float64),
+        ((n_stretches(layout),), np.float64),
+        ((2 * n_chunks, whole_lines(length, itemsize)), dtype),
+        ((2 * n_chunks, whole_lines(1, 8)), np.float64),
+    )
+    return starts, widths, forms, (), has_replicas
 
 
 def _shared(architecture):

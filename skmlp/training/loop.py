@@ -7,7 +7,7 @@ import numpy as np
 
 from skmlp.core.inputs import read_only
 from skmlp.core.jit import entry_point
-from skmlp.core.memory import empty_lines
+from skmlp.core.memory import empty_arrays
 from skmlp.core.minibatches import (
     FIRST,
     LAST,
@@ -95,7 +95,8 @@ class Epochs:
             sparse=data.sparse,
         )
         self.params = params
-        self.gradient = empty_lines((layout.n_params,), dtype)
+        forms = ((layout.n_params,), dtype), ((2,), np.float64), ((3,), np.int64)
+        self.gradient, self._loss, self._span = empty_arrays(forms)
         self.data = data
         self.threads = Threads(
             -(-block_size // chunk_size),
@@ -123,7 +124,6 @@ class Epochs:
         self.seed = seed
         self._given = self._arguments = self._kernel = None
         self._nothing = np.empty((0, self.gradient.size), dtype), np.empty(0)
-        self._loss, self._span = empty_lines((2,)), empty_lines((3,), np.int64)
 
     def __enter__(self):
         self.threads.__enter__()

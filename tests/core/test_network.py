@@ -15,6 +15,7 @@ from builders import (
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.jit import DISABLED
 from skmlp.core.losses import LOSSES
+from skmlp.core.memory import whole_lines
 from skmlp.core.network import bias_gradient
 from skmlp.core.normalization import NORMALIZATIONS
 from skmlp.core.products import FEW_ROWS, padded_width
@@ -301,18 +302,14 @@ def test_csr_rows_without_entries(loss):
     np.testing.assert_allclose(losses[0][1], losses[1][1], rtol=1e-12, atol=1e-14)
 
 
-def aligned(n):
-    return -(-n // 16) * 16
-
-
 def test_workspace_of_sparse_rows_has_no_room_for_dense_ones():
     architecture = problem_for("relu", "log_loss", (4,)).architecture
     dense, sparse = (
         make_workspace(architecture, 8, np.float32, sparse=sparse, training=True)
         for sparse in (False, True)
     )
-    of_input = 48  # 8 * 5 and alignment
-    of_panel = aligned(5 * padded_width(4, 4))
+    of_input = whole_lines(8 * 5, 4)
+    of_panel = whole_lines(5 * padded_width(4, 4), 4)
     assert dense.memory.size - sparse.memory.size == of_input + of_panel
     assert dense.memory.dtype == np.float32
 
@@ -322,9 +319,10 @@ def test_workspace_of_inference_is_activations_only():
     workspace = make_workspace(
         architecture, 8, np.float64, sparse=False, training=False
     )
-    activations = 8 * 4 + 32  # 8 * 3 and alignment
-    panels = aligned(5 * padded_width(4, 8)) + aligned(4 * padded_width(3, 8))
-    assert workspace.memory.size == activations + panels
+    activations = 8 * 4, 8 * 3
+    panels = 5 * padded_width(4, 8), 4 * padded_width(3, 8)
+    expected = sum(whole_lines(size, 8) for size in (*activations, *panels))
+    assert workspace.memory.size == expected
     assert not workspace.has_replicas
     for name in "losses", "sums", "squares":
         assert getattr(workspace, name).size == 0

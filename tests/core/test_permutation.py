@@ -4,9 +4,16 @@ import pickle
 import numpy as np
 import pytest
 
+from skmlp.core import permutation
 from skmlp.core.permutation import shuffler
 
 SIZES = *range(18), 31, 32, 33, 1000, 4097
+
+
+@pytest.fixture(autouse=True)
+def of_any_size(monkeypatch):
+    """By the kernel, however few rows."""
+    monkeypatch.setattr(permutation, "_FEW_ROWS", 0)
 
 
 def shuffled(shuffle, n_times=3):
