@@ -25,7 +25,8 @@ def test_no_line_belongs_to_two_arrays(forms):
         first = array.ctypes.data
         assert first % LINE == 0
         lines += range(first, first + array.nbytes, LINE)
-        assert array.flags.c_contiguous and array.flags.writeable
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
         below = array.base
         assert below.ctypes.data <= first
         end = first + -(-array.nbytes // LINE) * LINE

@@ -55,6 +55,7 @@ def parameters_of_threads(replicas):
     """Whether each thread has parameters of its own, whatever their number."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workspace, "_FEW_GRADIENTS", np.inf if replicas else 0)
+        patch.setattr(workspace, "_places", workspace._places.__wrapped__)
         yield
 
 

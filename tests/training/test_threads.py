@@ -639,6 +639,7 @@ def test_threads_change_no_bit(allow, kind, dtype, as_csr, case):
 def parameters_of_threads(request, monkeypatch):
     """Whether each thread has parameters of its own, whatever their number."""
     monkeypatch.setattr(workspace, "_FEW_GRADIENTS", inf if request.param else 0)
+    monkeypatch.setattr(workspace, "_places", workspace._places.__wrapped__)
 
 
 @together
