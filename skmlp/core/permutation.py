@@ -5,13 +5,16 @@ guess how often that will be. For a small network this takes a tenth of its trai
 """
 
 import ctypes
+import os
 from functools import partial
+from threading import RLock
 
 import numpy as np
 
 from skmlp.core.intrinsics import draw_bits
 from skmlp.core.jit import DISABLED, entry_point, jit
 
+_shuffling = RLock()
 _FEW_ROWS = 150  # with fewer, calling the kernel takes longer than it saves
 
 
@@ -57,5 +60,15 @@ def _shuffle(random_state, rows):
     draw = ctypes.cast(interface.next_uint32, ctypes.c_void_p).value
     arguments = rows, draw, interface.state_address
     kernel = entry_point(exchange, rows.dtype, arguments)
-    with bits.lock:
+    with _shuffling, bits.lock:
         kernel(*arguments)
+
+
+# A child forked while another thread shuffles would inherit a generator's lock that
+# nobody holds any more.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_shuffling.acquire,
+        after_in_parent=_shuffling.release,
+        after_in_child=_shuffling.release,
+    )

@@ -1,5 +1,7 @@
 import copy
+import os
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -55,6 +57,30 @@ def test_a_stream_can_be_copied_and_set():
         np.testing.assert_array_equal(shuffled(shuffler(other)), expected)
     state.set_state(before)
     np.testing.assert_array_equal(shuffled(shuffle), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_no_child_inherits_a_lock_that_is_taken():
+    state, done = np.random.RandomState(0), threading.Event()
+    shuffle, lock = shuffler(state), state._bit_generator.lock
+
+    def shuffle_on():
+        rows = np.arange(100_000)
+        while not done.is_set():
+            shuffle(rows)
+
+    thread = threading.Thread(target=shuffle_on)
+    thread.start()
+    codes = []
+    for _ in range(10):
+        child = os.fork()
+        if child == 0:
+            os._exit(not lock.acquire(timeout=5))
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    done.set()
+    thread.join()
+    assert codes == [0] * 10
 
 
 def test_a_shuffle_of_ones_own():
