@@ -294,7 +294,7 @@ def loss_and_gradient(problem, **options):
     return run_epoch(problem, np.arange(problem.n_rows), **options)
 
 
-def epochs_of(problem, batch_size, optimizer="none"):
+def epochs_of(problem, batch_size, optimizer="none", n_epochs=1):
     """The training floor's view of a problem."""
     return Epochs(
         problem.architecture,
@@ -305,6 +305,7 @@ def epochs_of(problem, batch_size, optimizer="none"):
         alpha=problem.alpha,
         mean_weight=problem.mean_weight,
         batch_size=batch_size,
+        n_epochs=n_epochs,
         optimizer=optimizer,
     )
 

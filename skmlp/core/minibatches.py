@@ -337,6 +337,8 @@ def run_blocks(network, state, workspace, origin, data, recipe, team):
             is_first = False
         for i in range(recipe.span[FIRST], recipe.span[LAST]):
             run_block(network, state, workspace, data, recipe, i, team)
+        if workspace.has_replicas:
+            wait(team)  # since the next run's numbers will be in the same place
         if team.rank == 0:
             return True
     return False

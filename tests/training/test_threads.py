@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import as_kernel
+from builders import as_kernel, epochs_of, make_problem
 from joblib import cpu_count
 from scipy import sparse
 from threadpoolctl import threadpool_limits
@@ -30,6 +30,10 @@ from skmlp.training.threads import Threads, run_together
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TIMEOUT = 240  # seconds, for what would hang
 together = pytest.mark.skipif(DISABLED, reason="threads need compiled kernels")
+needs_cores = pytest.mark.skipif(
+    threads._current_core is None or not hasattr(os, "sched_getaffinity"),
+    reason="the system does not tell where a thread runs",
+)
 
 
 @as_kernel
@@ -715,6 +719,31 @@ def test_bits_do_not_depend_on_the_pace(allow, monkeypatch, case):
 
 
 @together
+@needs_cores
+def test_when_a_run_has_ended_nobody_reads_its_numbers(allow, monkeypatch):
+    """On one core a thread goes on when the first one, whose chunk is the larger, waits
+    for the next run, with another rate."""
+    allow(2)
+    monkeypatch.setattr(workspace, "_FEW_GRADIENTS", inf)
+    monkeypatch.setattr(workspace, "_places", workspace._places.__wrapped__)
+    monkeypatch.setattr(threads.Pace, "choose", lambda self, most: (most, 1000))
+    monkeypatch.setattr(loop, "training_chunk_size", lambda *arguments: 100)
+    problem = make_problem((100, 900, 1), n_rows=220, loss="squared_error")
+    rows, hyper = np.arange(220), np.array([0.9, 0.0])
+    moments = np.zeros((1, problem.params.size))
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        with epochs_of(problem, 110, "sgd", n_epochs=1000) as epochs:
+            for k in range(20):
+                epochs.run(rows, 1e-4 * (1 + k % 2), moments, hyper)
+    finally:
+        os.sched_setaffinity(0, cores)
+    replica = epochs._arguments[1][1]
+    assert replica.moments.tobytes() == moments.tobytes()
+
+
+@together
 @pytest.mark.parametrize("case", ["plain", "everything"])
 def test_fits_at_once_are_those_alone(allow, case):
     allow(4)
@@ -758,12 +787,6 @@ def test_interrupt_before_the_kernel(allow, monkeypatch, n):
     within(TIMEOUT, fit)
     assert all(np.isfinite(W).all() for W in model.coefs_)
     assert threads._running.count == 0
-
-
-needs_cores = pytest.mark.skipif(
-    threads._current_core is None or not hasattr(os, "sched_getaffinity"),
-    reason="the system does not tell where a thread runs",
-)
 
 
 @needs_cores
