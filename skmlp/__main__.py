@@ -17,7 +17,7 @@ from skmlp.core.losses import LINKS, LOSSES, link_address, loss_address
 from skmlp.core.network import dropout_steps, normalization_steps
 from skmlp.core.normalization import NORMALIZATIONS, normalization_addresses
 from skmlp.core.optimizers import OPTIMIZERS, step_address
-from skmlp.core.permutation import shuffler
+from skmlp.core.permutation import shuffle
 from skmlp.core.products import product_kernels
 from skmlp.core.regularization import make_regularization
 from skmlp.estimators.gate import make_data
@@ -62,7 +62,7 @@ def warm_up(dtype):
         mean_weight=1.0,
         batch_size=1,
     )
-    shuffler(np.random.RandomState(0))(np.arange(1000))
+    shuffle(np.arange(1000), np.random.RandomState(0))
     epochs.loss_and_gradient(np.arange(1))
     predict(architecture, epochs.params, data, link="identity")
 

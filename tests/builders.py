@@ -9,6 +9,7 @@ import naive
 import numpy as np
 from scipy import sparse
 
+from skmlp.core import workspace as workspaces
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.architecture import Architecture, make_architecture
 from skmlp.core.inputs import Data, read_only
@@ -269,6 +270,12 @@ def run_epoch(
         while not run_together(n_threads, partial(_run_blocks, arguments)):
             pass  # on a busy machine the others may have left before all came
     return state.loss[0] / len(order), state.gradient
+
+
+def force_replicas(patch, replicas):
+    """Whether each thread has parameters of its own, whatever their number."""
+    patch.setattr(workspaces, "_FEW_GRADIENTS", np.inf if replicas else 0)
+    patch.setattr(workspaces, "_plan", workspaces._plan.__wrapped__)
 
 
 def _run_blocks(arguments, team):

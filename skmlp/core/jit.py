@@ -142,11 +142,17 @@ class _CheckedCache(NullCache):
             return
 
 
-# A child forked while another thread compiles would inherit a lock that nobody
-# holds any more, and wait for it at its first compilation.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=global_compiler_lock.acquire,
-        after_in_parent=global_compiler_lock.release,
-        after_in_child=global_compiler_lock.release,
-    )
+def hold_at_fork(lock):
+    """Let no process be forked while another thread has the lock.
+
+    The child would inherit a lock that nobody holds any more, and wait for it for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=lock.acquire,
+            after_in_parent=lock.release,
+            after_in_child=lock.release,
+        )
+
+
+hold_at_fork(global_compiler_lock)

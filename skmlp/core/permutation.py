@@ -5,17 +5,16 @@ guess how often that will be. For a small network this takes a tenth of its trai
 """
 
 import ctypes
-import os
-from functools import partial
 from threading import RLock
 
 import numpy as np
 
 from skmlp.core.intrinsics import draw_bits
-from skmlp.core.jit import DISABLED, entry_point, jit
+from skmlp.core.jit import DISABLED, entry_point, hold_at_fork, jit
 
-_shuffling = RLock()
 _FEW_ROWS = 150  # with fewer, calling the kernel takes longer than it saves
+_shuffling = RLock()  # beside the lock of a generator, of which there may be many
+hold_at_fork(_shuffling)
 
 
 @jit(entry=True)
@@ -41,18 +40,13 @@ def exchange(rows, draw, state):
         mask = half
 
 
-def shuffler(random_state):
-    """The method ``random_state.shuffle`` for vectors of intp, or what does the same.
+def shuffle(rows, random_state):
+    """The same as ``random_state.shuffle(rows)``, for a vector of intp.
 
     Both take the same numbers from the same stream, for up to 2**32 rows.
     """
-    if DISABLED or type(random_state) is not np.random.RandomState:
-        return random_state.shuffle
-    return partial(_shuffle, random_state)
-
-
-def _shuffle(random_state, rows):
-    if rows.size < _FEW_ROWS:
+    of_ones_own = type(random_state) is not np.random.RandomState
+    if DISABLED or of_ones_own or rows.size < _FEW_ROWS:
         random_state.shuffle(rows)
         return
     bits = random_state._bit_generator
@@ -62,13 +56,3 @@ def _shuffle(random_state, rows):
     kernel = entry_point(exchange, rows.dtype, arguments)
     with _shuffling, bits.lock:
         kernel(*arguments)
-
-
-# A child forked while another thread shuffles would inherit a generator's lock that
-# nobody holds any more.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_shuffling.acquire,
-        after_in_parent=_shuffling.release,
-        after_in_child=_shuffling.release,
-    )

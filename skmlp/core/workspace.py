@@ -104,7 +104,7 @@ def make_workspace(
     """Memory for blocks of up to ``block_size`` rows, each in chunks."""
     n_chunks = -(-block_size // (chunk_size or block_size))
     form = block_size, n_chunks, team_size, np.dtype(dtype), sparse, training
-    starts, widths, forms, none, has_replicas = _places(architecture, *form)
+    starts, widths, forms, none, has_replicas = _plan(architecture, *form)
     memory, *results = empty_arrays(forms)
     return Workspace(memory, starts, widths, *results, *none, has_replicas)
 
@@ -117,13 +117,32 @@ def replica_of(workspace):
 
 
 @lru_cache(maxsize=256)
-def _places(architecture, block_size, n_chunks, team_size, dtype, sparse, training):
+def _plan(architecture, block_size, n_chunks, team_size, dtype, sparse, training):
     """What workspaces of the same form share.
 
     Where all arrays in the memory begin, and their widths; shapes and types of the
     memory and of what training adds; what prediction has no use for; `has_replicas`.
     """
-    itemsize = dtype.itemsize
+    form = block_size, dtype.itemsize, sparse, training
+    starts, widths, size = _places(architecture, team_size, *form)
+    memory, layout = ((size,), dtype), architecture.layout()
+    if not training:
+        none = np.empty(0), np.empty(0), np.empty((0, 0), dtype), np.empty((0, 0))
+        return starts, widths, (memory,), none, False
+    has_replicas = are_few_gradients(architecture, block_size, n_chunks, sparse)
+    length = layout.n_params - (0 if has_replicas else layout.n_weights)
+    forms = (
+        memory,
+        ((block_size * int(layout.sizes[-1]),), np.float64),
+        ((n_stretches(layout),), np.float64),
+        ((2 * n_chunks, whole_lines(length, dtype.itemsize)), dtype),
+        ((2 * n_chunks, whole_lines(1, 8)), np.float64),
+    )
+    return starts, widths, forms, (), has_replicas
+
+
+def _places(architecture, team_size, block_size, itemsize, sparse, training):
+    """Where all arrays in a workspace's memory begin, their widths, the whole size."""
     widths = _widths(architecture, block_size, itemsize, sparse, training)
     counts = np.full(_N_COLUMNS, block_size)
     counts[[STATISTICS, PANELS, PANELS_BACK]] = 1
@@ -136,20 +155,7 @@ def _places(architecture, block_size, n_chunks, team_size, dtype, sparse, traini
     starts = (ends - lengths.ravel()).reshape(lengths.shape)
     for i, array, other in shared:
         starts[i, array] = starts[i, other]
-    memory, layout = ((int(ends[-1]),), dtype), architecture.layout()
-    if not training:
-        none = np.empty(0), np.empty(0), np.empty((0, 0), dtype), np.empty((0, 0))
-        return starts, widths, (memory,), none, False
-    has_replicas = are_few_gradients(architecture, block_size, n_chunks, sparse)
-    length = layout.n_params - (0 if has_replicas else layout.n_weights)
-    forms = (
-        memory,
-        ((block_size * int(layout.sizes[-1]),), np.float64),
-        ((n_stretches(layout),), np.float64),
-        ((2 * n_chunks, whole_lines(length, itemsize)), dtype),
-        ((2 * n_chunks, whole_lines(1, 8)), np.float64),
-    )
-    return starts, widths, forms, (), has_replicas
+    return starts, widths, int(ends[-1])
 
 
 def _shared(architecture):

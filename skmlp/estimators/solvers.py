@@ -10,7 +10,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from skmlp.core.inputs import read_only
 from skmlp.core.optimizers import OPTIMIZERS
-from skmlp.core.permutation import shuffler
+from skmlp.core.permutation import shuffle
 from skmlp.core.regularization import OFF
 from skmlp.training.augmentation import augmented
 from skmlp.training.lbfgs import minimise
@@ -153,9 +153,9 @@ class Solvers:
         previous = getattr(self, "_order", None) if incremental else None
         if previous is not None and previous.size == rows.size:
             rows[:] = previous
-        shuffle = shuffler(self._random_state) if self.shuffle else lambda rows: None
         for _ in range(n_epochs):
-            shuffle(rows)
+            if self.shuffle:
+                shuffle(rows, self._random_state)
             self._order = rows if incremental else None
             yield rows
 

@@ -138,7 +138,7 @@ class Threads:
             Which block is the next.
         """
         if self._turn is None:
-            self._turn = self._next_turn()
+            self._turn = _Turn(*self._pace.choose(self._most_now()))
         turn, crew, started = self._turn, self._crew, perf_counter()
         last = min(first + turn.n_left, stop)
         self._work_together(partial(work, first=first, last=last), turn.size)
@@ -148,12 +148,6 @@ class Threads:
         if is_first or turn.n_left == 0 or turn.seconds >= _TURN_SECONDS:
             self._end_turn(is_first=is_first)
         return last
-
-    def _next_turn(self):
-        most = self._most_now()
-        if self._crew is not None and self._crew.size > most:
-            self.dismiss()  # even if none is needed: those that wait are in the way
-        return _Turn(*self._pace.choose(most))
 
     def _end_turn(self, *, is_first=False):
         turn, self._turn = self._turn, None
@@ -172,7 +166,7 @@ class Threads:
 
     def _work_together(self, work, size):
         if self._crew is not None and self._crew.size != size:
-            self.dismiss()
+            self.dismiss()  # even if none is needed: those that wait are in the way
         if size == 1 or not self._stay:
             run_together(work, size)
             return

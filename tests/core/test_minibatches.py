@@ -10,6 +10,7 @@ import pytest
 from builders import (
     DTYPES,
     flat,
+    force_replicas,
     make_problem,
     run_epoch,
     run_time_hyper,
@@ -19,7 +20,6 @@ from builders import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skmlp.core import workspace
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.jit import DISABLED
 from skmlp.core.losses import LOSSES
@@ -54,8 +54,7 @@ configurations = st.fixed_dictionaries(
 def parameters_of_threads(replicas):
     """Whether each thread has parameters of its own, whatever their number."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workspace, "_FEW_GRADIENTS", np.inf if replicas else 0)
-        patch.setattr(workspace, "_places", workspace._places.__wrapped__)
+        force_replicas(patch, replicas)
         yield
 
 

@@ -8,12 +8,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
-from math import inf
 from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import as_kernel, epochs_of, make_problem
+from builders import as_kernel, epochs_of, force_replicas, make_problem
 from joblib import cpu_count
 from scipy import sparse
 from threadpoolctl import threadpool_limits
@@ -21,7 +20,6 @@ from threadpoolctl import threadpool_limits
 import skmlp
 from skmlp import MLPClassifier, MLPRegressor
 from skmlp.augmentation import GaussianNoise
-from skmlp.core import workspace
 from skmlp.core.jit import DISABLED
 from skmlp.core.team import ALONE, Team, begin, dismiss, make_teams, share, wait
 from skmlp.training import loop, pace, threads
@@ -641,9 +639,7 @@ def test_threads_change_no_bit(allow, kind, dtype, as_csr, case):
 
 @pytest.fixture(params=[False, True], ids=["shared", "replicas"])
 def parameters_of_threads(request, monkeypatch):
-    """Whether each thread has parameters of its own, whatever their number."""
-    monkeypatch.setattr(workspace, "_FEW_GRADIENTS", inf if request.param else 0)
-    monkeypatch.setattr(workspace, "_places", workspace._places.__wrapped__)
+    force_replicas(monkeypatch, request.param)
 
 
 @together
@@ -724,8 +720,7 @@ def test_when_a_run_has_ended_nobody_reads_its_numbers(allow, monkeypatch):
     """On one core a thread goes on when the first one, whose chunk is the larger, waits
     for the next run, with another rate."""
     allow(2)
-    monkeypatch.setattr(workspace, "_FEW_GRADIENTS", inf)
-    monkeypatch.setattr(workspace, "_places", workspace._places.__wrapped__)
+    force_replicas(monkeypatch, True)
     monkeypatch.setattr(threads.Pace, "choose", lambda self, most: (most, 1000))
     monkeypatch.setattr(loop, "training_chunk_size", lambda *arguments: 100)
     problem = make_problem((100, 900, 1), n_rows=220, loss="squared_error")
