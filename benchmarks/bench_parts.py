@@ -65,7 +65,7 @@ HYPER = np.array([0.9, 0.999, 1e-8])
 def chunk_of(rows, start, n_rows, at, size):
     """Some rows of a block of ``n_rows``, which begins at ``start``."""
     part = vector_view(rows, start + at, (min(size, n_rows - at),))
-    return Chunk(part, at, at, np.int64(0), n_rows)
+    return Chunk(part, at, at, np.int64(0), n_rows, np.int64(0))
 
 
 @numba.njit

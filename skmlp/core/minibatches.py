@@ -141,7 +141,8 @@ def work_through(network, state, workspace, data, recipe, block, n_batch, at, te
         first = i * recipe.chunk_size
         n_rows = min(recipe.chunk_size, block.rows.size - first)
         rows = vector_view(block.rows, first, (n_rows,))
-        chunk = refer(Chunk(rows, first, block.first + first, block.key, block.n_rows))
+        start, thread = block.first + first, np.int64(team.rank)
+        chunk = refer(Chunk(rows, first, start, block.key, block.n_rows, thread))
         weight = rows_of(workspace, chunk, NO_LAYER, WEIGHT)
         row_weights(weight, data, rows, n_batch)
         A = gather_input(network, workspace, data, chunk)
@@ -271,7 +272,8 @@ def run_block(network, state, workspace, data, recipe, i, team):
     stop = min(start + recipe.block_size, batch_stop)
     rows = vector_view(recipe.rows, start, (stop - start,))
     key = combine(recipe.seed, recipe.span[STEPS_BEFORE] + step)
-    block = refer(Chunk(rows, np.int64(0), start - batch_start, key, rows.size))
+    none = np.int64(0)  # a literal is a type of its own
+    block = refer(Chunk(rows, none, start - batch_start, key, rows.size, none))
     n_batch, is_last = batch_stop - batch_start, stop == batch_stop
     n_chunks = -(-rows.size // recipe.chunk_size)
     at = i % 2 * (workspace.sums.shape[0] // 2)

@@ -60,6 +60,7 @@ from skmlp.core.workspace import (
     PRODUCTS,
     SCRATCH,
     SLOPES,
+    STATISTICS,
     TARGETS,
     WEIGHT,
     WHOLE,
@@ -68,7 +69,6 @@ from skmlp.core.workspace import (
     largest_factor,
     part_of,
     rows_of,
-    statistics_of,
 )
 
 # Columns of `Network.kernels`.
@@ -187,7 +187,7 @@ def normalize(network, params, workspace, Z, i, chunk):
         rows_of(workspace, chunk, i, NORMALIZED),
         scale(tail(params, layout), layout, i),
         running(params, layout, i),
-        statistics_of(workspace, chunk, i),
+        part_of(workspace, i, STATISTICS, chunk.thread),
         rows_of(workspace, chunk, NO_LAYER, WEIGHT),
         network.norm_momentum,
         network.norm_epsilon,
@@ -204,7 +204,7 @@ def normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk):
         rows_of(workspace, chunk, i, NORMALIZED),
         scale(tail(params, layout), layout, i),
         scale(gradient_tail, layout, i),
-        statistics_of(workspace, chunk, i),
+        part_of(workspace, i, STATISTICS, chunk.thread),
         rows_of(workspace, chunk, NO_LAYER, WEIGHT),
     )
     call(network.kernels[i, _NORMALIZE_BACK], arguments)
@@ -218,7 +218,7 @@ def references(dtype):
     memory, rows = none.astype(dtype), np.empty((0, 0))
     shared = rows.astype(dtype), rows
     workspace = Workspace(memory, table, table, none, none, *shared, False)
-    chunk = Chunk(read_only(np.zeros(1, np.intp)), 0, 0, 0, 1)
+    chunk = Chunk(read_only(np.zeros(1, np.intp)), 0, 0, 0, 1, 0)
     return tuple(map(reference_type, (network, workspace, chunk)))
 
 

@@ -36,8 +36,9 @@ def predict_blocks(
     for start in range(team.rank * block_size, rows.size, team.size * block_size):
         n_rows = min(block_size, rows.size - start)
         block = vector_view(rows, start, (n_rows,))
-        place = team.rank * block_size
-        chunk = refer(Chunk(block, place, no_key, no_key, n_packed))
+        thread = np.int64(team.rank)
+        place = thread * block_size
+        chunk = refer(Chunk(block, place, no_key, no_key, n_packed, thread))
         A = consecutive_rows(data, block)
         forward(network, params, workspace, A, data, chunk)
         Z = rows_of(workspace, chunk, layer, OUTPUTS)

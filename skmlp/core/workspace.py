@@ -37,11 +37,11 @@ class Workspace(NamedTuple):
         All arrays of the working type, one after the other.
     starts : ndarray of shape (n_layers, 11), int64
         Where they begin. For each layer: A; Z, which is the same unless both are kept;
-        dA; dZ, which is the same unless it is wider; the normalised Z; what
-        normalisation keeps for its way back; the panels of W and of its transpose. In
-        the first row: the targets, the weights of rows, once per output, and scratch
-        for each thread. There is no A_0 for sparse rows, and none for prediction, which
-        takes rows as they lie in X.
+        dA; dZ, which is the same unless it is wider; the normalised Z; what each
+        thread's normalisation keeps for its way back; the panels of W and of its
+        transpose. In the first row: the targets, the weights of rows, once per output,
+        and scratch for each thread. There is no A_0 for sparse rows, and none for
+        prediction, which takes rows as they lie in X.
     widths : ndarray of shape (n_layers, 11), int64
         How many numbers there are for each row or thread, or in all.
     losses : ndarray of shape (block_size * n_outputs,), float64
@@ -75,13 +75,16 @@ class Chunk(NamedTuple):
     rows : ndarray of intp, read-only
         Which.
     at : int
-        Place of the first one in the workspace.
+        Place of the first one in the workspace, among the rows of a block or, in
+        prediction, of the blocks of all threads.
     first : int
         Place of the first one in the minibatch.
     key : int
         What the minibatch's masks follow from.
     n_rows : int
         How many there are in the whole block.
+    thread : int
+        Whose part of the memory of threads may be used.
     """
 
     rows: np.ndarray
@@ -89,6 +92,7 @@ class Chunk(NamedTuple):
     first: int
     key: int
     n_rows: int
+    thread: int
 
 
 def make_workspace(
@@ -101,7 +105,11 @@ def make_workspace(
     chunk_size=None,
     team_size=1,
 ):
-    """Memory for blocks of up to ``block_size`` rows, each in chunks."""
+    """Memory for blocks of up to ``block_size`` rows.
+
+    In training a team passes one block through in chunks, of which each thread takes
+    some; in prediction each of its threads has room for a block.
+    """
     n_chunks = -(-block_size // (chunk_size or block_size))
     form = block_size, n_chunks, team_size, np.dtype(dtype), sparse, training
     starts, widths, forms, none, has_replicas = _plan(architecture, *form)
@@ -144,9 +152,9 @@ def _plan(architecture, block_size, n_chunks, team_size, dtype, sparse, training
 def _places(architecture, team_size, block_size, itemsize, sparse, training):
     """Where all arrays in a workspace's memory begin, their widths, the whole size."""
     widths = _widths(architecture, block_size, itemsize, sparse, training)
-    counts = np.full(_N_COLUMNS, block_size)
-    counts[[STATISTICS, PANELS, PANELS_BACK]] = 1
-    counts[SCRATCH] = team_size
+    counts = np.full(_N_COLUMNS, block_size if training else team_size * block_size)
+    counts[[PANELS, PANELS_BACK]] = 1
+    counts[[STATISTICS, SCRATCH]] = team_size
     lengths = whole_lines(widths * counts, itemsize)
     shared = list(_shared(architecture))
     for i, array, _ in shared:
@@ -211,7 +219,9 @@ def _widths(architecture, block_size, itemsize, sparse, training):
     for i, normalization in enumerate(architecture.normalizations, start=1):
         if normalization is not None:
             widths[i, NORMALIZED] = width[i]
-            widths[i, STATISTICS] = 2 * width[i] + block_size
+            # Per unit or per row: a thread needs one chunk's at a time.
+            length = max(2 * int(width[i]), block_size)
+            widths[i, STATISTICS] = whole_lines(length, itemsize)
     if training:
         widths[1:, SLOPES], widths[1:, DELTAS] = units[1:], width[1:]
         widths[NO_LAYER, [TARGETS, WEIGHT]] = units[-1]
@@ -248,11 +258,3 @@ def gradient_of(workspace, layout, k):
     length = layout.n_params - start_of_gradient(workspace, layout)
     start = k * workspace.gradients.shape[1]
     return vector_view(workspace.gradients, start, (length,))
-
-
-@jit(view=True)
-def statistics_of(workspace, chunk, i):
-    """Memory of the normalisation of layer i."""
-    start = workspace.starts[i, STATISTICS] + chunk.at
-    length = workspace.widths[i, STATISTICS] - chunk.at
-    return vector_view(workspace.memory, start, (length,))

@@ -38,10 +38,11 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     threads = Threads(n_blocks, block_size * row_flops, n_blocks)
     workspace = make_workspace(
         architecture,
-        threads.most * block_size,
+        block_size,
         params.dtype,
         sparse=data.sparse,
         training=False,
+        team_size=threads.most,
     )
     sizes = architecture.sizes
     layer = len(sizes) - 1 if layer is None else layer

@@ -17,10 +17,11 @@ def predict(problem, link, rows, block_size, n_threads=1):
     dtype = problem.params.dtype
     workspace = make_workspace(
         problem.architecture,
-        n_threads * block_size,
+        block_size,
         dtype,
         sparse=problem.sparse,
         training=False,
+        team_size=n_threads,
     )
     workspace.memory[:] = np.nan
     out = np.full((len(rows), problem.Y.shape[1]), np.nan, dtype)
@@ -53,10 +54,18 @@ def test_naive_twin_at_any_block_size(link, hidden, as_csr, dtype, block_size):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("block_size", [1, 4, 64])
 @pytest.mark.parametrize("n_threads", [2, 3, 8])
-def test_threads_change_no_bit(as_csr, dtype, block_size, n_threads):
-    problem = make_problem((5, 6, 3), n_rows=13, as_csr=as_csr, dtype=dtype)
-    arguments = problem, "softmax", np.arange(13), block_size
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+def test_threads_change_no_bit(as_csr, dtype, block_size, n_threads, normalization):
+    problem = make_problem(
+        (5, 60, 30, 3),
+        n_rows=999,
+        as_csr=as_csr,
+        dtype=dtype,
+        normalization=normalization,
+    )
+    arguments = problem, "softmax", np.arange(problem.n_rows), block_size
     expected = predict(*arguments)
+    assert np.isfinite(expected).all()
     assert predict(*arguments, n_threads=n_threads).tobytes() == expected.tobytes()
 
 
