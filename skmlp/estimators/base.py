@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -24,6 +25,7 @@ from skmlp.estimators.settings import STOCHASTIC_SOLVERS, Settings
 from skmlp.estimators.solvers import Solvers
 from skmlp.estimators.split import split_set, validation_size, whole_set
 from skmlp.estimators.validation import Validating, check_given
+from skmlp.estimators.warning import warn
 from skmlp.training.inference import predict
 from skmlp.training.initialization import initialize
 
@@ -116,8 +118,9 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
             dtype = self._params.dtype if stochastic else np.float64
             validation = self._own_validation(*own_validation, dtype) if given else None
             training = self._training_set(X, Y, weight, dtype, validation)
+            batch_size = self._batch_size(training.rows.size) if stochastic else None
         if stochastic:
-            self._fit_stochastic(training, resume, incremental)
+            self._fit_stochastic(training, batch_size, resume, incremental)
         else:
             self._fit_lbfgs(training, resume)
         return self
@@ -174,7 +177,12 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
         )
         check_sparse_structure(X)
         if isinstance(y, np.ndarray) and y.shape[1:] == (1,):
-            y = column_or_1d(y, warn=True)
+            warn(
+                "A column-vector y was passed when a 1d array was expected. Please"
+                " change the shape of y to (n_samples, ), for example using ravel().",
+                DataConversionWarning,
+            )
+            y = column_or_1d(y)
         return X, y
 
     def _encode(self, y, dtype, incremental):

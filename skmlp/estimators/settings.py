@@ -1,6 +1,5 @@
 """The parameters: what is allowed, and the network that they describe."""
 
-import warnings
 from functools import cache
 from numbers import Integral, Real
 
@@ -19,6 +18,7 @@ from skmlp.core.architecture import make_architecture
 from skmlp.core.normalization import NORMALIZATIONS
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.core.regularization import OFF
+from skmlp.estimators.warning import warn
 from skmlp.training.initialization import INITIALIZERS
 from skmlp.training.schedules import SCHEDULES, SGD_ONLY, Schedule, as_schedule
 
@@ -184,8 +184,7 @@ class Settings:
             solvers = "stochastic solvers"
         else:
             return
-        warnings.warn(
+        warn(
             f"learning_rate={self.learning_rate!r} has an effect with {solvers} only,"
-            f" and is ignored with solver={self.solver!r}.",
-            stacklevel=5,
+            f" and is ignored with solver={self.solver!r}."
         )

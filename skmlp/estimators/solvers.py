@@ -1,17 +1,16 @@
 """How each family of solvers runs: epochs, records, patience, the final weights."""
 
-import warnings
 from math import isfinite
 from time import perf_counter
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.optimize import _check_optimize_result
 
 from skmlp.core.inputs import read_only
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.core.permutation import shuffle
 from skmlp.core.regularization import OFF
+from skmlp.estimators.warning import warn
 from skmlp.training.augmentation import augmented
 from skmlp.training.lbfgs import minimise
 from skmlp.training.loop import Epochs
@@ -23,6 +22,7 @@ _NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large"
     " values and need to be preprocessed."
 )
+_INTERRUPTED = "Training interrupted by user."
 
 
 class Solvers:
@@ -53,9 +53,8 @@ class Solvers:
             self._mask_seed = int(self._random_state.randint(2**31))
         return self._mask_seed
 
-    def _fit_stochastic(self, training, resume, incremental):
+    def _fit_stochastic(self, training, batch_size, resume, incremental):
         optimizer = self._prepare_optimizer(incremental)
-        batch_size = self._batch_size(training.rows.size)
         self._started = perf_counter()
         moving = self._vector_that_moves()
         patience = self._patience(training, resume)
@@ -69,7 +68,6 @@ class Solvers:
                 fixed = epochs, optimizer, training, patience, checkpoint
                 outcome = self._run_epochs(orders, *fixed) or outcome
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
             outcome = "interrupted"
         if self.early_stopping or not all_finite(self._params):
             checkpoint.restore()
@@ -160,27 +158,28 @@ class Solvers:
             yield rows
 
     def _report(self, outcome, optimizer):
+        """The last thing of a fit, since users can turn warnings into errors."""
         if outcome in ("max_iter", "max_time"):
             limits = {
                 "max_iter": f"Maximum iterations ({self.max_iter})",
                 "max_time": f"max_time ({self.max_time} s)",
             }
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: {limits[outcome]} reached and the optimization"
                 " hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
+        if outcome == "interrupted":
+            warn(_INTERRUPTED)
         if outcome == "diverged":
             optimizer.forget()
             if not self.early_stopping:
                 raise ValueError(_NOT_FINITE)
-            warnings.warn(
+            warn(
                 f"Training diverged in iteration {self.n_iter_}; the weights of the"
                 " best validation score are kept. Scale the data or decrease"
                 " learning_rate_init.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
 
     def _prepare_optimizer(self, incremental):
@@ -203,10 +202,9 @@ class Solvers:
         if self.batch_size == "auto":
             return min(200, n_rows)
         if self.batch_size > n_rows:
-            warnings.warn(
+            warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going"
-                " to be clipped",
-                stacklevel=6,
+                " to be clipped"
             )
         return int(min(self.batch_size, n_rows))
 
@@ -296,12 +294,11 @@ class Solvers:
                     tol=self.tol,
                     on_iteration=on_iteration,
                 )
-            self.n_iter_ = _check_optimize_result("lbfgs", result, self.max_iter)
+            self.n_iter_ = min(result.nit, self.max_iter)
             self.loss_ = float(result.fun)
             self.stopping_reason_ = self._reason_of_lbfgs(result)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
-            self.stopping_reason_ = "interrupted"
+            result, self.stopping_reason_ = None, "interrupted"
 
         if self.early_stopping:
             checkpoint.restore()
@@ -310,6 +307,26 @@ class Solvers:
         if not all_finite(found):
             raise ValueError(_NOT_FINITE)
         self._params[:] = found
+        self._report_lbfgs(result)
+
+    def _report_lbfgs(self, result):
+        """The same, in the words of scikit-learn."""
+        if result is None:
+            warn(_INTERRUPTED)
+        elif result.status != 0:
+            at_limit = self.n_iter_ == self.max_iter
+            increase = (
+                "\nIncrease the number of iterations to improve the convergence"
+                f" (max_iter={self.max_iter})."
+            )
+            warn(
+                f"lbfgs failed to converge after {self.n_iter_} iteration(s)"
+                f" (status={result.status}):\n{result.message}\n"
+                f"{increase if at_limit else ''}"
+                "\nYou might also want to scale the data as shown in:\n"
+                "    https://scikit-learn.org/stable/modules/preprocessing.html",
+                ConvergenceWarning,
+            )
 
     def _reason_of_lbfgs(self, result):
         if self._out_of_time():
