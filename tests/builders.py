@@ -261,7 +261,7 @@ def run_epoch(
         n_rows=block_size,
         sparse=problem.sparse,
     )
-    n_total = n_blocks(len(order), batch_size, block_size)
+    n_total = n_blocks(len(order), n_steps, batch_size, block_size)
     edges = [0, *sorted(min(cut, n_total) for cut in cuts), n_total]
     for first, last in itertools.pairwise(edges):
         span[:2] = first, last
@@ -301,7 +301,7 @@ def loss_and_gradient(problem, **options):
     return run_epoch(problem, np.arange(problem.n_rows), **options)
 
 
-def epochs_of(problem, batch_size, optimizer="none", n_epochs=1):
+def epochs_of(problem, batch_size, optimizer="none", n_epochs=1, last_batch="keep"):
     """The training floor's view of a problem."""
     return Epochs(
         problem.architecture,
@@ -312,6 +312,7 @@ def epochs_of(problem, batch_size, optimizer="none", n_epochs=1):
         alpha=problem.alpha,
         mean_weight=problem.mean_weight,
         batch_size=batch_size,
+        last_batch=last_batch,
         n_epochs=n_epochs,
         optimizer=optimizer,
     )

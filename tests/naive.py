@@ -486,6 +486,16 @@ def clipped(gradients, value, norm):
     return [g * min(1, norm / total) if total > 0 else g for g in gradients]
 
 
+def minibatches(order, batch_size, last_batch):
+    """Rows of each step."""
+    parts = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    if len(parts) > 1 and len(parts[-1]) < batch_size and last_batch != "keep":
+        rest = parts.pop()
+        if last_batch == "merge":
+            parts[-1] = np.concatenate([parts[-1], rest])
+    return parts
+
+
 def train(
     coefs,
     intercepts,
@@ -497,6 +507,7 @@ def train(
     batch_size,
     optimizer,
     rate,
+    last_batch="keep",
     weight_decay=0.0,
     clip_value=np.inf,
     clip_norm=np.inf,
@@ -513,9 +524,8 @@ def train(
     if isinstance(optimizer, ScheduleFree):
         optimizer.begin(params)
     for order in orders:
-        total = 0.0
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
+        total = n_seen = 0
+        for rows in minibatches(order, batch_size, last_batch):
             loss, d_coefs, d_intercepts = loss_and_gradient(
                 coefs,
                 intercepts,
@@ -533,5 +543,6 @@ def train(
             for a, p in zip(average or [], params):
                 a += max(1 - ema_decay, 9 / (10 + t)) * (p - a)
             total += loss * len(rows)
-        losses.append(total / len(order))
+            n_seen += len(rows)
+        losses.append(total / n_seen)
     return losses

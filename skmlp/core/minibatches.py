@@ -74,7 +74,7 @@ class Recipe(NamedTuple):
         Address of the optimizer's step.
     batch_size, block_size, chunk_size : int
         Rows per step, per part of it that the workspace holds, and per pass through the
-        network.
+        network. The last step has all rows that are left.
     alpha : float
         Strength of the penalty, which is divided by the minibatch's weight.
     mean_weight : float
@@ -110,10 +110,10 @@ def arguments_of_threads(n_threads, network, state, workspace, data, recipe):
     return [(network, *mine, state, data, recipe) for mine in own]
 
 
-def n_blocks(n_rows, batch_size, block_size):
-    """Number of blocks of an epoch."""
-    n_full, rest = divmod(n_rows, batch_size)
-    return n_full * -(-batch_size // block_size) + -(-rest // block_size)
+def n_blocks(n_rows, n_steps, batch_size, block_size):
+    """Number of blocks of an epoch, whose last step has all rows that are left."""
+    left = n_rows - (n_steps - 1) * batch_size
+    return (n_steps - 1) * -(-batch_size // block_size) + -(-left // block_size)
 
 
 @jit
@@ -265,9 +265,10 @@ def run_block(network, state, workspace, data, recipe, i, team):
     """
     layout, batch_size = network.layout, recipe.batch_size
     owners = alone(team) if workspace.has_replicas else team  # of the parameters
-    step, part = divmod(i, -(-batch_size // recipe.block_size))
-    batch_start = step * batch_size
-    batch_stop = min(batch_start + batch_size, recipe.rows.size)
+    n_parts, last = -(-batch_size // recipe.block_size), recipe.rates.size - 1
+    step = min(i // n_parts, last)
+    part, batch_start = i - step * n_parts, step * batch_size
+    batch_stop = recipe.rows.size if step == last else batch_start + batch_size
     start = batch_start + part * recipe.block_size
     stop = min(start + recipe.block_size, batch_stop)
     rows = vector_view(recipe.rows, start, (stop - start,))

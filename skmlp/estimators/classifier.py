@@ -169,6 +169,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     max_time : float, default=None
         Seconds after which `fit` ends, once the epoch or iteration is done, as if
         `max_iter` were reached.
+    last_batch : {'keep', 'merge', 'drop'}, default='keep'
+        What becomes of a last minibatch that has fewer than `batch_size` rows. It takes
+        a step of its own, its rows go to the minibatch before, or the epoch leaves them
+        out (others each time, with `shuffle`). Not used by 'lbfgs'.
     scoring : str, callable or None, default=None
         Score of the validation rows, higher being better: None for accuracy, 'loss' for
         the negative loss, the name of a scorer, such as 'roc_auc', or a callable
@@ -363,6 +367,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         augmentation=None,
         dtype="auto",
         max_time=None,
+        last_batch="keep",
         scoring=None,
         focal_gamma=2.0,
         label_smoothing=0.0,

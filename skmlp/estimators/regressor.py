@@ -181,6 +181,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     max_time : float, default=None
         Seconds after which `fit` ends, once the epoch or iteration is done, as if
         `max_iter` were reached.
+    last_batch : {'keep', 'merge', 'drop'}, default='keep'
+        What becomes of a last minibatch that has fewer than `batch_size` rows. It takes
+        a step of its own, its rows go to the minibatch before, or the epoch leaves them
+        out (others each time, with `shuffle`). Not used by 'lbfgs'.
     scoring : str, callable or None, default=None
         Score of the validation rows, higher being better: None for R2, or D2 with
         'quantile', see `score`; 'loss' for the negative loss, the name of a scorer,
@@ -379,6 +383,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         augmentation=None,
         dtype="auto",
         max_time=None,
+        last_batch="keep",
         scoring=None,
         huber_delta=1.0,
         quantile=0.5,

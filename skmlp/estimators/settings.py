@@ -56,6 +56,7 @@ class Settings:
             StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
         ],
+        "last_batch": [StrOptions({"keep", "merge", "drop"})],
         "learning_rate": [StrOptions({*SCHEDULES, *SGD_ONLY}), Schedule, callable],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],

@@ -38,6 +38,8 @@ class Solvers:
             alpha=self.alpha,
             mean_weight=training.mean_weight,
             batch_size=batch_size,
+            last_batch=self.last_batch,
+            n_rows=training.rows.size,
             n_epochs=n_epochs,
             optimizer=optimizer,
             regularization={name: getattr(self, name) for name in OFF},
@@ -99,8 +101,8 @@ class Solvers:
         """One epoch over the rows in this order; returns its loss."""
         if self.augmentation is not None:
             epochs.data = self._augmented(training)
-        n_steps = optimizer.n_steps
-        rates, base_rates = optimizer.rates(epochs.n_steps(order))
+        n_steps_before, (n_steps, n_seen) = optimizer.n_steps, epochs.size(order)
+        rates, base_rates = optimizer.rates(n_steps)
         with optimizer.training(epochs.params):
             loss = epochs.run(
                 order,
@@ -108,9 +110,9 @@ class Solvers:
                 optimizer.moments,
                 optimizer.hyper,
                 base_rates=base_rates,
-                n_steps_before=n_steps,
+                n_steps_before=n_steps_before,
             )
-        self.t_ += order.size
+        self.t_ += n_seen
         self.learning_rates_.append(optimizer.scheduled_rate)
         return loss
 

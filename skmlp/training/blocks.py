@@ -18,6 +18,19 @@ def flops_per_row(layout, data):
     return 6.0 * float(fan_in @ layout.widths) + 1.0
 
 
+def minibatches(n_rows, batch_size, last_batch):
+    """How many minibatches an epoch has, and how many rows are in them.
+
+    A rest of less than ``batch_size`` rows is a minibatch of its own if ``last_batch``
+    is "keep", or if there are no others. "merge" gives it to the last full one, and
+    "drop" to none.
+    """
+    n_full, rest = divmod(n_rows, batch_size)
+    if last_batch == "keep" or n_full == 0:
+        return n_full + (rest > 0), n_rows
+    return n_full, n_rows if last_batch == "merge" else n_rows - rest
+
+
 def training_block_size(architecture, data, batch_size):
     """Rows in memory: the minibatch, or equal parts of one that is too large."""
     if architecture.needs_whole_batch():

@@ -25,6 +25,7 @@ from skmlp.core.team import ALONE
 from skmlp.core.workspace import make_workspace
 from skmlp.training.blocks import (
     flops_per_row,
+    minibatches,
     training_block_size,
     training_chunk_size,
 )
@@ -52,6 +53,10 @@ class Epochs:
     mean_weight : float
         Mean sample weight.
     batch_size : int
+    last_batch : {"keep", "merge", "drop"}, default="keep"
+        What becomes of a last minibatch that is short.
+    n_rows : int, default=None
+        Rows of an epoch; by default all of ``data``.
     n_epochs : int, default=1
         At most.
     optimizer : str, default="none"
@@ -75,6 +80,8 @@ class Epochs:
         alpha,
         mean_weight,
         batch_size,
+        last_batch="keep",
+        n_rows=None,
         n_epochs=1,
         optimizer="none",
         regularization=None,
@@ -82,7 +89,10 @@ class Epochs:
         seed=0,
     ):
         dtype, layout = params.dtype, architecture.layout()
-        block_size = training_block_size(architecture, data, batch_size)
+        n_rows = data.n_rows if n_rows is None else n_rows
+        n_steps, n_seen = minibatches(n_rows, batch_size, last_batch)
+        largest = max(batch_size, n_seen - (n_steps - 1) * batch_size)
+        block_size = training_block_size(architecture, data, largest)
         chunk_size = training_chunk_size(architecture, data, block_size)
         block_flops = flops_per_row(layout, data) * block_size
         block_flops += _UPDATE_FLOPS * layout.n_params
@@ -101,7 +111,7 @@ class Epochs:
         self.threads = Threads(
             -(-block_size // chunk_size),
             block_flops,
-            n_blocks(data.n_rows, batch_size, block_size) * n_epochs,
+            n_blocks(n_seen, n_steps, batch_size, block_size) * n_epochs,
             stay=True,
         )
         self.workspace = make_workspace(
@@ -113,7 +123,7 @@ class Epochs:
             chunk_size=chunk_size,
             team_size=self.threads.most,
         )
-        self.batch_size = batch_size
+        self.batch_size, self.last_batch = batch_size, last_batch
         self.block_size, self.chunk_size = block_size, chunk_size
         self.alpha, self.mean_weight = float(alpha), float(mean_weight)
         self.step = step_address(optimizer, dtype)
@@ -132,9 +142,9 @@ class Epochs:
     def __exit__(self, *error):
         self.threads.__exit__(*error)
 
-    def n_steps(self, rows):
-        """Optimizer steps of an epoch over ``rows``."""
-        return -(-rows.size // self.batch_size)
+    def size(self, rows):
+        """(optimizer steps, rows that are seen) of an epoch over ``rows``."""
+        return minibatches(rows.size, self.batch_size, self.last_batch)
 
     def run(self, rows, rates, moments, hyper, *, base_rates=None, n_steps_before=0):
         """One epoch over ``rows`` in this order; returns the mean loss."""
@@ -143,10 +153,12 @@ class Epochs:
         self._base_rates[:] = rates if base_rates is None else base_rates
         self._loss[:] = 0
         self._span[STEPS_BEFORE] = n_steps_before
-        first, n_total = 0, n_blocks(rows.size, self.batch_size, self.block_size)
+        n_steps, n_seen = self.size(rows)
+        n_total = n_blocks(n_seen, n_steps, self.batch_size, self.block_size)
+        first = 0
         while first < n_total and isfinite(self._loss[0]):
             first = self.threads.run(self._work, first, n_total)
-        return float(self._loss[0]) / rows.size
+        return float(self._loss[0]) / n_seen
 
     def _prepare(self, *given):
         """Arguments of the kernel, the same for all epochs on the same arrays."""
@@ -155,11 +167,12 @@ class Epochs:
             return
         self.threads.dismiss()
         self._given, (rows, moments, hyper, data) = given, given
-        self._rates, self._base_rates = np.empty((2, self.n_steps(rows)))
+        n_steps, n_seen = self.size(rows)
+        self._rates, self._base_rates = np.empty((2, n_steps))
         params, average, gradient = self.params, self.average, self.gradient
         state = State(params, average, gradient, moments, hyper, self._loss)
         recipe = Recipe(
-            read_only(rows),
+            read_only(rows[:n_seen]),
             self._rates,
             self._base_rates,
             self.step,

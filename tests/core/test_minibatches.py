@@ -191,7 +191,7 @@ def test_pairs_of_regularisers_are_those_of_the_naive_twin(optimizer, pair):
 @pytest.mark.parametrize(("batch_size", "block_size"), [(5, 5), (5, 2), (23, 4)])
 def test_cuts_change_no_bit(optimizer, dtype, as_csr, batch_size, block_size):
     rng = np.random.default_rng(0)
-    n_total = n_blocks(23, batch_size, block_size)
+    n_total = n_blocks(23, -(-23 // batch_size), batch_size, block_size)
     results = []
     for cut in (
         tuple,
@@ -279,11 +279,19 @@ def test_data_are_read_only_and_unchanged(dtype, as_csr):
 
 
 @pytest.mark.parametrize(
-    ("n_rows", "batch_size", "block_size", "expected"),
-    [(10, 10, 10, 1), (10, 5, 5, 2), (11, 5, 5, 3), (11, 5, 2, 7), (3, 4, 2, 2)],
+    ("n_rows", "n_steps", "batch_size", "block_size", "expected"),
+    [
+        (10, 1, 10, 10, 1),
+        (10, 2, 5, 5, 2),
+        (11, 3, 5, 5, 3),
+        (11, 3, 5, 2, 7),
+        (11, 2, 5, 6, 2),
+        (11, 2, 5, 3, 4),
+        (3, 1, 4, 2, 2),
+    ],
 )
-def test_n_blocks(n_rows, batch_size, block_size, expected):
-    assert n_blocks(n_rows, batch_size, block_size) == expected
+def test_n_blocks(n_rows, n_steps, batch_size, block_size, expected):
+    assert n_blocks(n_rows, n_steps, batch_size, block_size) == expected
 
 
 def test_diverging_training_is_not_hidden():

@@ -32,6 +32,8 @@ BOTH = [
     {"activation": "tanh", "hidden_layer_sizes": (20, 10)},
     {"hidden_layer_sizes": (), "learning_rate_init": 0.1},
     {"warm_start": True},
+    {"batch_size": 20, "last_batch": "merge"},
+    {"batch_size": 20, "last_batch": "drop"},
     {"shuffle": False},
     {"solver": "sgd", "learning_rate": "adaptive"},
     {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.1},

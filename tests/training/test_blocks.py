@@ -8,6 +8,7 @@ from skmlp.core.architecture import make_architecture
 from skmlp.training import blocks
 from skmlp.training.blocks import (
     flops_per_row,
+    minibatches,
     prediction_block_size,
     training_block_size,
     training_chunk_size,
@@ -40,6 +41,22 @@ def test_training(architecture, batch_size, as_csr):
     limit = blocks._TRAINING_FLOPS / flops_per_row(layout, data)
     assert block_size <= max(fewest, limit)
     assert block_size >= min(batch_size, fewest) // 2
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "keep", "merge", "drop"),
+    [
+        (401, 200, (3, 401), (2, 401), (2, 400)),
+        (400, 200, (2, 400), (2, 400), (2, 400)),
+        (399, 200, (2, 399), (1, 399), (1, 200)),
+        (150, 200, (1, 150), (1, 150), (1, 150)),
+        (5, 1, (5, 5), (5, 5), (5, 5)),
+    ],
+)
+def test_minibatches(n_rows, batch_size, keep, merge, drop):
+    assert minibatches(n_rows, batch_size, "keep") == keep
+    assert minibatches(n_rows, batch_size, "merge") == merge
+    assert minibatches(n_rows, batch_size, "drop") == drop
 
 
 @settings(deadline=None, derandomize=True, max_examples=300)

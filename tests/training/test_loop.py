@@ -37,13 +37,13 @@ def orders_of(problem, n_epochs=4):
     return [rng.permutation(problem.n_rows) for _ in range(n_epochs)]
 
 
-def train(problem, batch_size, name):
-    epochs = epochs_of(problem, batch_size, name)
+def train(problem, batch_size, name, **options):
+    epochs = epochs_of(problem, batch_size, name, **options)
     optimizer = Optimizer(name, problem.params.size, problem.params.dtype)
     optimizer.configure(**SETTINGS)
     losses = []
     for order in orders_of(problem):
-        rates, _ = optimizer.rates(epochs.n_steps(order))
+        rates, _ = optimizer.rates(epochs.size(order)[0])
         losses.append(epochs.run(order, rates, optimizer.moments, optimizer.hyper))
     return losses
 
@@ -61,6 +61,28 @@ def test_epochs_of_the_naive_twin(name, batch_size, as_csr):
         rate=SETTINGS["learning_rate_init"],
     )
     np.testing.assert_allclose(train(problem, batch_size, name), expected, rtol=1e-9)
+    np.testing.assert_allclose(problem.params, flat(*lists), rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 19, 20, 21])
+@pytest.mark.parametrize("most_rows", [3, 1024])
+@pytest.mark.parametrize("last_batch", ["merge", "drop"])
+def test_last_minibatches_of_the_naive_twin(
+    name, batch_size, most_rows, last_batch, monkeypatch
+):
+    monkeypatch.setattr(blocks, "_TRAINING_ROWS", (1, most_rows))
+    problem = draw()
+    expected, *lists = train_naively(
+        problem,
+        orders_of(problem),
+        batch_size=batch_size,
+        last_batch=last_batch,
+        optimizer=naive.OPTIMIZERS[name](*HYPER[name]),
+        rate=SETTINGS["learning_rate_init"],
+    )
+    losses = train(problem, batch_size, name, last_batch=last_batch)
+    np.testing.assert_allclose(losses, expected, rtol=1e-9)
     np.testing.assert_allclose(problem.params, flat(*lists), rtol=1e-7)
 
 
@@ -182,4 +204,4 @@ def test_a_diverged_epoch_is_not_run_to_its_end(monkeypatch):
 @pytest.mark.parametrize(("n_rows", "batch_size", "expected"), [(21, 5, 5), (20, 5, 4)])
 def test_n_steps(n_rows, batch_size, expected):
     problem = draw(n_rows=n_rows)
-    assert epochs_of(problem, batch_size).n_steps(np.arange(n_rows)) == expected
+    assert epochs_of(problem, batch_size).size(np.arange(n_rows))[0] == expected
