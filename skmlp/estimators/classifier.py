@@ -452,15 +452,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         y_prob : ndarray of shape (n_samples, n_classes)
             Probabilities in the order of `classes_`; for multilabel targets, of
-            each label on its own.
+            each label on its own. They are never 0 or 1, as far as there is a choice,
+            but at least the smallest normal number, so that logarithms are finite.
         """
         check_is_fitted(self)
         if len(self.classes_) == 1:
             return np.ones_like(self._predict_raw(X))
         if self.n_outputs_ == 1:  # 1 - p would cancel to zero
             raw = self._predict_raw(X, link="identity")
-            return expit(np.hstack([-raw, raw]))
-        return self._predict_raw(X)
+            return _inside_unit_interval(expit(np.hstack([-raw, raw])))
+        return _inside_unit_interval(self._predict_raw(X))
 
     def predict_log_proba(self, X):
         """Predict logarithms of class probabilities.
@@ -473,24 +474,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         log_y_prob : ndarray of shape (n_samples, n_classes)
-            ``log(predict_proba(X))``, finite also where a probability is zero in
-            floating point.
+            ``log(predict_proba(X))``.
         """
-        y_prob = self.predict_proba(X)
-        zero = y_prob == 0
-        log_y_prob = np.log(np.where(zero, 1, y_prob))
-        if zero.any():
-            raw = self._predict_raw(X, link="identity")
-            log_y_prob[zero] = self._log_proba(raw)[zero]
-        return log_y_prob
-
-    def _log_proba(self, raw):
-        """Log-softmax or log-logistic of raw predictions."""
-        if self.out_activation_ == "softmax":
-            raw = raw - raw.max(axis=1, keepdims=True)
-            return raw - np.log(np.exp(raw).sum(axis=1, keepdims=True))
-        log_p = -np.logaddexp(0, -raw)
-        return log_p if raw.shape[1] > 1 else np.hstack([-np.logaddexp(0, raw), log_p])
+        return np.log(self.predict_proba(X))
 
     def _encode(self, y, dtype, incremental):
         if not (hasattr(self, "classes_") and (self.warm_start or incremental)):
@@ -599,6 +585,13 @@ def _fitted_binarizer(y):
     binarizer.classes_, binarizer.sparse_input_ = classes, False
     binarizer.y_type_ = "binary" if len(classes) <= 2 else "multiclass"
     return binarizer
+
+
+def _inside_unit_interval(y_prob):
+    """Change probabilities of 0 and 1 to the nearest ones that have a logarithm."""
+    info = np.finfo(y_prob.dtype)
+    np.maximum(y_prob, info.tiny, out=y_prob)
+    return np.minimum(y_prob, 1 - info.epsneg, out=y_prob)
 
 
 def _codes(y_prob):

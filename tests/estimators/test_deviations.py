@@ -210,17 +210,26 @@ def test_poisson_refuses_negative_targets(method):
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_log_proba_is_finite(task, dtype):
+@pytest.mark.parametrize("scale", [1, 1e5])
+def test_probabilities_are_inside_of_zero_and_one(task, dtype, scale):
     X, y = make_problem(task, dtype=dtype)
     clf = make_estimator(task, hidden_layer_sizes=()).fit(X, y)
-    with np.errstate(divide="ignore"):
-        expected = np.log(clf.predict_proba(X))
-    np.testing.assert_array_equal(clf.predict_log_proba(X), expected)
-    clf.coefs_[0][:] *= 1e5
-    assert (clf.predict_proba(X) == 0).any()
-    log_proba = clf.predict_log_proba(X)
-    assert np.isfinite(log_proba).all()
-    assert log_proba.min() < -1000
+    predicted = clf.predict(X)
+    clf.coefs_[0][:] *= scale
+    clf.intercepts_[0][:] *= scale  # so that no class changes
+    proba, info = clf.predict_proba(X), np.finfo(dtype)
+    assert proba.dtype == dtype
+    assert info.tiny <= proba.min() <= proba.max() < 1
+    if scale > 1:
+        assert proba.min() == info.tiny
+        assert proba.max() == np.nextafter(dtype(1), dtype(0))
+    with np.errstate(all="raise"):
+        log_proba = clf.predict_log_proba(X)
+    np.testing.assert_array_equal(log_proba, np.log(proba))
+    np.testing.assert_array_equal(clf.predict(X), predicted)
+    if task != "multilabel":
+        np.testing.assert_allclose(proba.sum(axis=1), 1, atol=4 * info.eps)
+        np.testing.assert_array_equal(clf.classes_[proba.argmax(axis=1)], predicted)
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])
