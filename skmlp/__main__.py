@@ -12,7 +12,7 @@ from skmlp.core.architecture import make_architecture
 from skmlp.core.cache import candidate_folders, enabled
 from skmlp.core.dropout import dropout_addresses
 from skmlp.core.inputs import csr_addresses
-from skmlp.core.jit import DISABLED, ENTRY_KERNELS
+from skmlp.core.jit import DISABLED, ENTRY_KERNELS, STAMP
 from skmlp.core.losses import LINKS, LOSSES, link_address, loss_address
 from skmlp.core.network import dropout_steps, normalization_steps
 from skmlp.core.normalization import NORMALIZATIONS, normalization_addresses
@@ -93,6 +93,13 @@ def run_warmup(dtypes):
     print(f"{n_compiled} compiled, {n_loaded} loaded from the cache")
     if not enabled():
         print("Nothing was saved: SKMLP_CACHE switches the cache off.", file=sys.stderr)
+        return 1
+    if STAMP.value is None:
+        print(
+            "Nothing was saved: the code of the package cannot be read, so that changed"
+            " kernels could not be told from old ones.",
+            file=sys.stderr,
+        )
         return 1
     for folder in candidate_folders():
         n_saved = sum(path.parent == folder for path in saved)

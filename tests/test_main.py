@@ -85,6 +85,14 @@ def test_warmup_fails_without_a_cache():
     assert "SKMLP_CACHE" in result.stderr
 
 
+@needs_jit
+def test_warmup_fails_where_code_cannot_be_read():
+    unreadable = "from skmlp.core.jit import STAMP; STAMP.value = None; "
+    result = run("-c", unreadable + COMPILE_ONE_KERNEL)
+    assert result.returncode == 1
+    assert "cannot be read" in result.stderr
+
+
 def test_version():
     result = run("-m", "skmlp", "--version")
     assert result.returncode == 0

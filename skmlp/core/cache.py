@@ -3,7 +3,8 @@
 One file holds one kernel for one signature, one processor and one version of
 every library that shaped its code.  A file is used only if its digest, its key
 and the stamp of the kernels' sources are the expected ones; whatever else is
-found, or not found, counts as a miss and the kernel is compiled again.
+found, or not found, counts as a miss and the kernel is compiled again.  Kernels
+whose code cannot be told from another's are neither saved nor looked for.
 """
 
 import hashlib
@@ -11,18 +12,86 @@ import os
 import sys
 import tempfile
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
+from types import CodeType
 
 _MAGIC = b"skmlp-kernel-1\n"
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
-def source_stamp():
-    """Hash of all kernel sources: a callee's change must invalidate its callers."""
+_KERNELS = ("skmlp.core",)  # where they, and all that they call, are defined
+_WHAT_IT_DOES = (
+    *("co_code", "co_consts", "co_names", "co_varnames", "co_cellvars", "co_freevars"),
+    *("co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags"),
+    *("co_exceptiontable", "co_name"),
+)
+
+
+class Stamp:
+    """What tells the kernels of this copy of the package from those of any other.
+
+    A hash of all modules of the packages, and of those in them, since a callee's change
+    must invalidate its callers.  Importers tell what is in a module, which may lie in
+    an archive, or have no source.
+
+    Attributes
+    ----------
+    value : str or None
+        None where that cannot be told of all modules.
+    """
+
+    def __init__(self):
+        codes = {}
+        try:
+            for package in _KERNELS:
+                codes |= _codes(import_module(package).__spec__)
+        except Exception:  # importers may lack any of what is asked here
+            codes = {}
+        self._modules = frozenset(codes)
+        self.value = _digest(codes) if codes else None
+
+    def covers(self, module):
+        """Whether it changes with what is in this module."""
+        return module in self._modules
+
+
+def _codes(spec):
+    """Name -> what is in it, for a module and all those in it."""
+    codes = {spec.name: _code(spec)}
+    for info in iter_modules(spec.submodule_search_locations or (), f"{spec.name}."):
+        codes |= _codes(info.module_finder.find_spec(info.name))
+    return codes
+
+
+def _code(spec):
+    source = spec.loader.get_source(spec.name)
+    if source is not None:
+        return source
+    code = spec.loader.get_code(spec.name)
+    if code is None:
+        raise ImportError(f"{spec.name} is no Python code.")
+    return repr(_described(code))
+
+
+def _described(code):
+    """All that a code object does, and nothing of where it lies.
+
+    (`marshal` may write the same code in different ways.)
+    """
+    if isinstance(code, CodeType):
+        return [_described(getattr(code, part)) for part in _WHAT_IT_DOES]
+    if isinstance(code, tuple):
+        return [_described(part) for part in code]
+    return sorted(map(repr, code)) if isinstance(code, frozenset) else repr(code)
+
+
+def _digest(codes):
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).resolve().parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for name, code in sorted(codes.items()):
+        digest.update(f"{name}\0{code}\0".encode())
     return digest.hexdigest()
 
 
@@ -41,11 +110,9 @@ def user_cache_folder():
 def candidate_folders():
     """Folders to read from, and to write to the first that can be written."""
     chosen = os.environ.get("SKMLP_CACHE_DIR")
-    if chosen:
-        return [Path(chosen)]
-    folders = [_PACKAGE / "core" / "__pycache__"]
+    folders = [] if chosen else [_PACKAGE / "core" / "__pycache__"]
     with suppress(RuntimeError):  # no home directory
-        folders.append(user_cache_folder())
+        folders.append(Path(chosen).expanduser() if chosen else user_cache_folder())
     return folders
 
 

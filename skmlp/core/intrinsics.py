@@ -22,7 +22,7 @@ from numba.extending import (
     register_model,
 )
 
-from skmlp.core.jit import DISABLED, STRICT_MATH, compiled, jit
+from skmlp.core.jit import DISABLED, STRICT_MATH, jit
 
 DISMISSED = 2**62
 _SPINS = 1000  # some tens of microseconds
@@ -320,7 +320,7 @@ def reference_type(record):
 
 
 def _address(kernel, signature):
-    compiled(kernel, signature)
+    kernel.compile(signature)
     code = kernel.overloads[signature]
     with global_compiler_lock:  # LLVM has a lock too, which the fork guard knows not
         return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)

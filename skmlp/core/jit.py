@@ -4,10 +4,11 @@ Only this module, ``intrinsics.py``, ``tiles.py`` and ``vectors.py`` import Numb
 """
 
 import gc
-import os
 import pickle
 import platform
+import tracemalloc
 from contextlib import contextmanager
+from functools import cache, partial
 
 import numba
 import numpy as np
@@ -16,13 +17,17 @@ from numba.core.compiler import CompileResult
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 
-from skmlp.core.cache import KernelStore, enabled, source_stamp
+from skmlp.core.cache import KernelStore, Stamp, enabled
+from skmlp.core.fork import hold_at_fork
+from skmlp.core.room import with_room
+from skmlp.core.warning import warn
 
 DISABLED = bool(numba.config.DISABLE_JIT)
 STRICT_MATH = {"contract"}
 FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "afn"}  # NaN and inf stay visible
 ENTRY_KERNELS = []  # all that exist
-_STORE = KernelStore(source_stamp())
+STAMP = Stamp()  # of all kernels' code
+_STORE = KernelStore(STAMP.value)
 _ENTRY_POINTS = {}
 
 
@@ -63,8 +68,10 @@ def jit(function=None, *, entry=False, strict=False, once=False, view=False):
     )(function)
     if entry:
         ENTRY_KERNELS.append(kernel)
-    if entry and not DISABLED and enabled():
-        kernel._cache = _CheckedCache(function.__name__)
+    if entry and not DISABLED:
+        kernel.compile = partial(_where_there_is_room, kernel, kernel.compile)
+        if enabled() and STAMP.covers(function.__module__):
+            kernel._cache = _CheckedCache(function.__name__)
     return kernel
 
 
@@ -80,14 +87,37 @@ def entry_point(kernel, key, arguments):
         return kernel
     place = kernel, key
     if place not in _ENTRY_POINTS:
-        _ENTRY_POINTS[place] = compiled(kernel, tuple(map(numba.typeof, arguments)))
+        _ENTRY_POINTS[place] = kernel.compile(tuple(map(numba.typeof, arguments)))
     return _ENTRY_POINTS[place]
 
 
-def compiled(kernel, signature):
-    """What to call for arguments of these types, from the cache or compiled now."""
-    with global_compiler_lock, _no_collection():
-        return kernel.compile(signature)
+def _where_there_is_room(kernel, compile, signature):
+    """Numba's ``compile``, which calls from Python come to as well."""
+    if signature in kernel.overloads or global_compiler_lock.is_locked():
+        return compile(signature)  # nothing to do, or part of a compilation
+    if tracemalloc.is_tracing() and not _is_saved(kernel, signature):
+        _warn_of_tracing()
+
+    def work():
+        with global_compiler_lock, _no_collection():
+            return compile(signature)
+
+    return with_room(work)
+
+
+def _is_saved(kernel, signature):
+    saved = kernel._cache
+    return isinstance(saved, _CheckedCache) and saved.has(signature, kernel.targetctx)
+
+
+@cache
+def _warn_of_tracing():
+    """Say so once: what takes seconds otherwise looks as if it hung."""
+    warn(
+        "tracemalloc is on, and traces the millions of objects that compiling a network"
+        " makes: this may take minutes. Switch it on after a first fit, or run"
+        " `python -m skmlp warmup` before."
+    )
 
 
 @contextmanager
@@ -122,11 +152,18 @@ class _CheckedCache(NullCache):
             )
         )
 
+    def _load(self, signature, target_context):
+        target_context.refresh()
+        return _STORE.load(self._name, self._key(signature, target_context.codegen()))
+
+    def has(self, signature, target_context):
+        """Whether there is something to load."""
+        with global_compiler_lock:
+            return self._load(signature, target_context) is not None
+
     def load_overload(self, sig, target_context):
         try:
-            target_context.refresh()
-            key = self._key(sig, target_context.codegen())
-            payload = _STORE.load(self._name, key)
+            payload = self._load(sig, target_context)
             if payload is None:
                 return None
             return CompileResult._rebuild(target_context, *pickle.loads(payload))
@@ -140,19 +177,6 @@ class _CheckedCache(NullCache):
                 _STORE.save(self._name, key, dumps(data._reduce()))
         except Exception:
             return
-
-
-def hold_at_fork(lock):
-    """Let no process be forked while another thread has the lock.
-
-    The child would inherit a lock that nobody holds any more, and wait for it for ever.
-    """
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=lock.acquire,
-            after_in_parent=lock.release,
-            after_in_child=lock.release,
-        )
 
 
 hold_at_fork(global_compiler_lock)

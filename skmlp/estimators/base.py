@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmlp.core.layout import bias_views, start_normalization, weight_views
 from skmlp.core.losses import LOSSES
+from skmlp.core.warning import warn
 from skmlp.estimators.gate import (
     check_range,
     check_sample_weight,
@@ -25,7 +26,6 @@ from skmlp.estimators.settings import STOCHASTIC_SOLVERS, Settings
 from skmlp.estimators.solvers import Solvers
 from skmlp.estimators.split import split_set, validation_size, whole_set
 from skmlp.estimators.validation import Validating, check_given
-from skmlp.estimators.warning import warn
 from skmlp.training.inference import predict
 from skmlp.training.initialization import initialize
 

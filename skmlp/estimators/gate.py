@@ -27,7 +27,9 @@ def check_sparse_structure(X):
     if not sparse.issparse(X):
         return
     if X.format == "coo":
-        for axis, coordinates in enumerate(X.coords):
+        # SciPy 1.12 has no coords, and no arrays of one dimension.
+        coords = X.coords if hasattr(X, "coords") else (X.row, X.col)
+        for axis, coordinates in enumerate(coords):
             _check_range(coordinates, X.shape[axis], X.format)
     elif X.format in ("csr", "csc", "bsr"):
         _check_compressed(X)

@@ -10,7 +10,7 @@ from skmlp.core.inputs import read_only
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.core.permutation import shuffle
 from skmlp.core.regularization import OFF
-from skmlp.estimators.warning import warn
+from skmlp.core.warning import warn
 from skmlp.training.augmentation import augmented
 from skmlp.training.lbfgs import minimise
 from skmlp.training.loop import Epochs

@@ -1,9 +1,11 @@
 """The checked cache: whatever lies in its folder, kernels are right."""
 
+import compileall
 import os
 import shutil
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import numba
@@ -13,8 +15,8 @@ import pytest
 import skmlp
 from skmlp.core import cache
 from skmlp.core.activations import relu_forward
-from skmlp.core.cache import KernelStore, candidate_folders, enabled, source_stamp
-from skmlp.core.jit import DISABLED, jit
+from skmlp.core.cache import KernelStore, Stamp, candidate_folders, enabled
+from skmlp.core.jit import DISABLED, ENTRY_KERNELS, jit
 
 NAME, KEY, PAYLOAD = "kernel", "a key", bytes(range(256)) * 4
 PACKAGE = Path(skmlp.__file__).resolve().parent
@@ -176,6 +178,15 @@ def test_no_place_at_all_is_a_miss(read_only_install, tmp_path, monkeypatch):
     assert store.load(NAME, KEY) is None
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="HOME is not read there")
+def test_a_chosen_folder_may_be_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SKMLP_CACHE_DIR", "~/kernels")
+    assert candidate_folders() == [tmp_path / "kernels"]
+    monkeypatch.setenv("SKMLP_CACHE_DIR", "~nobody-of-this-name/kernels")
+    assert candidate_folders() == []
+
+
 def test_no_home_is_one_folder_less(read_only_install, monkeypatch):
     def no_home(path):
         raise RuntimeError("Could not determine home directory.")
@@ -193,17 +204,90 @@ def test_switch(monkeypatch, value, expected):
     assert enabled() is expected
 
 
-def test_the_stamp_follows_every_kernel_source(tmp_path, monkeypatch):
-    copy = tmp_path / "core"
-    shutil.copytree(PACKAGE / "core", copy, ignore=shutil.ignore_patterns("__py*"))
-    expected = source_stamp()
-    monkeypatch.setattr(cache, "__file__", str(copy / "cache.py"))
-    assert source_stamp() == expected
-    stamps = {expected}
-    for path in sorted(copy.glob("*.py")):
+def copy_package(target, source=PACKAGE):
+    return shutil.copytree(source, target, ignore=shutil.ignore_patterns("__py*"))
+
+
+@pytest.fixture
+def copy_of_core(tmp_path, monkeypatch):
+    """The folder of a package that stands for the core, with a folder in it."""
+    copy = copy_package(tmp_path / "copy_of_core", PACKAGE / "core")
+    (copy / "stages").mkdir()
+    for name in "__init__", "affine":
+        (copy / "stages" / f"{name}.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(cache, "_KERNELS", ("copy_of_core",))
+    assert Stamp().covers("copy_of_core.stages.affine")
+    yield copy
+    sys.modules.pop("copy_of_core", None)
+
+
+def test_the_stamp_follows_every_kernel_source(copy_of_core):
+    stamps = {Stamp().value}
+    assert stamps == {Stamp().value}
+    files = list(copy_of_core.rglob("*.py"))
+    for path in files:
         path.write_bytes(path.read_bytes() + b"\n")
-        stamps.add(source_stamp())
-    assert len(stamps) == 1 + len(list(copy.glob("*.py")))
+        stamps.add(Stamp().value)
+    assert len(stamps) == 1 + len(files)
+    assert None not in stamps
+
+
+def test_every_module_that_a_kernel_is_in_is_stamped():
+    modules = {kernel.py_func.__module__ for kernel in ENTRY_KERNELS}
+    jitted = {path for path in PACKAGE.rglob("*.py") if "@jit" in path.read_text()}
+    assert len(modules) > 5
+    assert {path.parent for path in jitted} == {PACKAGE / "core"}
+    assert all(Stamp().covers(module) for module in modules)
+    assert not Stamp().covers("skmlp.training.loop")
+    assert not Stamp().covers(__name__)
+
+
+def without_source(loader, name):
+    return None
+
+
+def unreadable(loader, name):
+    raise OSError
+
+
+def test_bytecode_tells_what_sources_do(copy_of_core, monkeypatch):
+    """Comments and lines do not count, numbers and names do."""
+    of_sources = Stamp().value
+    monkeypatch.setattr(SourceFileLoader, "get_source", without_source)
+    stamp = Stamp().value
+    assert stamp != of_sources
+    path = copy_of_core / "math.py"
+    path.write_text("# a comment\n" + path.read_text())
+    assert Stamp().value == stamp
+    path.write_text(path.read_text() + "\ndef f(x):\n    return x + 2\n")
+    second = Stamp().value
+    path.write_text(path.read_text().replace("return x + 2", "return x + 3"))
+    assert len({stamp, second, Stamp().value}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("get_source", unreadable), ("get_code", without_source)],
+    ids=["unreadable", "no Python"],
+)
+def test_without_code_there_is_no_stamp(copy_of_core, monkeypatch, name, method):
+    monkeypatch.setattr(SourceFileLoader, "get_source", without_source)
+    monkeypatch.setattr(SourceFileLoader, name, method)
+    assert Stamp().value is None
+    assert not Stamp().covers("copy_of_core.math")
+
+
+@needs_jit
+def test_kernels_from_elsewhere_are_not_cached(folder):
+    @jit(entry=True)
+    def double(Z):
+        Z *= 2
+
+    Z = np.ones((1, 1))
+    double(Z)
+    assert Z[0, 0] == 2
+    assert not folder.exists()
 
 
 def fresh_kernel_hits(dtype=np.float64):
@@ -292,10 +376,10 @@ print(sum(event.is_start for _, event in recorder.buffer) > 0, Z[0, 0])
 """
 
 
-def run(folder, package=PACKAGE, **environment):
+def run(folder, package=PACKAGE, before="", **environment):
     """(whether a new process compiled, its result)."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT],
+        [sys.executable, "-W", "error", "-c", before + SCRIPT],
         env={
             **os.environ,
             "PACKAGE": str(package),
@@ -337,15 +421,55 @@ def test_processes_without_a_cache(folder):
     assert run(folder, HOME="/nonexistent") == (True, 0.5)
 
 
+def as_source(package, place):
+    return package
+
+
+def as_bytecode(package, place):
+    """Files as Python would run them without sources."""
+    compileall.compile_dir(package, quiet=1, legacy=True, force=True)
+    for path in package.rglob("*.py"):
+        path.unlink()
+    return package
+
+
+def as_archive(package, place):
+    """Its place in a zip file."""
+    shutil.make_archive(place, "zip", package.parent, package.name)
+    return f"{place}.zip/{package.name}"
+
+
+def as_archive_of_bytecode(package, place):
+    return as_archive(as_bytecode(package, place), place)
+
+
 @needs_jit
-def test_a_changed_callee_in_another_file_is_noticed(folder, tmp_path):
-    package = tmp_path / "copy" / "skmlp"
-    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    assert run(folder, package) == (True, 0.5)
+@pytest.mark.parametrize(
+    "install", [as_source, as_bytecode, as_archive, as_archive_of_bytecode]
+)
+def test_a_changed_callee_in_another_file_is_noticed(folder, tmp_path, install):
+    package = copy_package(tmp_path / "copy" / "skmlp")
+    place = install(copy_package(tmp_path / "first" / "skmlp"), tmp_path / "first")
+    assert run(folder, place) == (True, 0.5)
     old = snapshot(folder)
+    assert run(folder, place) == (False, 0.5)
+    assert snapshot(folder) == old
     with open(package / "core" / "math.py", "a") as file:
         file.write("\n\n@jit\ndef _two(x):\n    return x + 2\n")
         file.write("\n\nlogistic = by_dtype(_two, _two)\n")
-    assert run(folder, package) == (True, 2.0)
+    assert run(folder, install(package, tmp_path / "copy")) == (True, 2.0)
     assert len(snapshot(folder)) == 2
     assert not snapshot(folder).keys() & old.keys()
+
+
+HIDDEN = """
+from importlib.machinery import SourceFileLoader
+SourceFileLoader.get_source = None
+"""
+
+
+@needs_jit
+def test_without_a_stamp_nothing_is_cached(folder):
+    """As if the importer could only run modules."""
+    assert run(folder, before=HIDDEN) == (True, 0.5)
+    assert not folder.exists()

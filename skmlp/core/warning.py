@@ -3,7 +3,7 @@
 import sys
 import warnings
 
-_LIBRARIES = {"skmlp", "sklearn", "joblib"}
+_LIBRARIES = {"skmlp", "sklearn", "joblib", "numba"}
 
 
 def warn(message, category=UserWarning):

@@ -1,0 +1,68 @@
+"""Calls that need more room on the stack than a thread of the user's may have."""
+
+import ctypes
+import threading
+
+from skmlp.core.fork import hold_at_fork
+
+_STACK_BYTES = 1 << 23  # as main threads mostly have
+_ENOUGH_BYTES = 1 << 19
+_starting = threading.Lock()  # the size holds for all threads that start meanwhile
+hold_at_fork(_starting)
+
+_os_thread = ctypes.pythonapi.PyThread_get_thread_ident
+_os_thread.restype = ctypes.c_ulong
+
+
+def with_room(function):
+    """What ``function()`` returns, or raises, with enough room on the stack.
+
+    Numba and LLVM would run past the end of a small stack.  The main thread, which
+    answers Ctrl-C, has a large one; for all others there is a thread of its own.
+    """
+    if _has_room():
+        return function()
+    outcome = []
+
+    def call():
+        try:
+            outcome.append((function(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    # No daemon: a process that ends waits for it, since LLVM must not be taken apart
+    # while it works.
+    thread = threading.Thread(target=call, name="skmlp compiler", daemon=False)
+    if not _start(thread):
+        return function()
+    thread.join()
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def _has_room():
+    """Whether this is the main thread, or one that gevent or eventlet have replaced by
+    parts of another: a new thread would be no other one of the system's."""
+    thread = _os_thread()
+    return threading.get_ident() != thread or threading.main_thread().ident == thread
+
+
+def _start(thread):
+    """Whether there could be one more thread, or else the present one will do."""
+    with _starting:
+        before = threading.stack_size(_STACK_BYTES)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if 0 < before < _ENOUGH_BYTES:
+                raise RuntimeError(
+                    "Compiling needs more room on the stack than threads have here"
+                    f" ({before} bytes), and no other thread could be started."
+                    " Compile in the main thread, by a small fit, before."
+                ) from error
+            return False
+        finally:
+            threading.stack_size(before)
+    return True
