@@ -2,11 +2,13 @@
 
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import parallel_config
 from problems import make_estimator, make_problem
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -76,6 +78,17 @@ def test_the_line_of_a_subclass_counts():
     with pytest.warns(ConvergenceWarning) as caught:
         Own(max_iter=2).fit(X, y)
     assert [(w.filename, w.lineno) for w in caught] == [(__file__, line)]
+
+
+def test_in_workers_they_come_from_skmlp():
+    """There no line of the user's is on the stack."""
+    with warnings.catch_warnings(), ThreadPoolExecutor(1) as pool:
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", module=r"skmlp\.")
+        pool.submit(regressor().fit, X, y).result()
+        pool.submit(scaled(regressor()).fit, X, y).result()
+        with parallel_config("threading", n_jobs=2):
+            cross_val_score(regressor(), X, y, cv=2, error_score="raise")
 
 
 def test_once_for_each_line():
