@@ -18,11 +18,29 @@ import scipy.linalg  # noqa: F401, loads the BLAS that threadpool_info lists
 from threadpoolctl import threadpool_info
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "joblib", "torch", "jax")
+# What makes a library take other kernels than the fastest it has for the processor.
+BRAKES = (
+    *("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
+    *("MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE"),
+    *("BLIS_ARCH_TYPE", "BLIS_MODEL_TYPE", "NPY_DISABLE_CPU_FEATURES"),
+    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "XLA_FLAGS"),
+    *("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT", "GLIBC_TUNABLES"),
+)
 _PAUSE = 0.1  # seconds; OpenBLAS's threads, for one, wait for some 30 ms
 
 
 def make_parser(description, *, dtype="float64", repeats=None):
-    """The options of all scripts, and of those that repeat what they time."""
+    """The options of all scripts, and of those that repeat what they time.
+
+    No script measures a library that is held back: a table must not compare with less
+    than its best.
+    """
+    brakes = [name for name in BRAKES if name in os.environ]
+    if brakes:
+        sys.exit(
+            f"{', '.join(brakes)} would make a library take other kernels than its"
+            f" fastest: unset {' '.join(brakes)}"
+        )
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--dtype", choices=("float32", "float64"), default=dtype)
     if repeats:
@@ -126,7 +144,7 @@ def table(header, rows, *, markdown=True):
 
 
 def machine():
-    """One paragraph: processor, cores, threads, versions, commit."""
+    """One paragraph: processor, cores, threads, kernels of BLAS, versions, commit."""
     from skmlp.training import threads  # not where only others run
 
     libraries = [f"Python {platform.python_version()}"]
@@ -136,7 +154,8 @@ def machine():
         except PackageNotFoundError:
             continue
     blas = {
-        f"{info['internal_api']} {info['version']} ({info['num_threads']} threads)"
+        f"{info['internal_api']} {info['version']} ({_kernels(info)},"
+        f" {info['num_threads']} threads)"
         for info in threadpool_info()
         if info["user_api"] == "blas"
     }
@@ -145,6 +164,11 @@ def machine():
         f" BLAS: {', '.join(sorted(blas))}; skmlp: {threads.n_threads()} threads;"
         f" {', '.join(libraries)}; commit {_commit()}."
     )
+
+
+def _kernels(info):
+    """Those that a BLAS has chosen for this processor, if it tells."""
+    return f"kernels for {info.get('architecture') or 'an unknown processor'}"
 
 
 def _processor():
