@@ -235,7 +235,7 @@ def run_epoch(
     average = params[:0] if average is None else average
     hyper = np.asarray(hyper, np.float64)
     state = State(params, average, gradient, moments, hyper, np.zeros(2))
-    n_steps = -(-len(order) // batch_size)
+    n_steps = -(-len(order) // batch_size) if rates is None else len(rates)
     rates = np.zeros(n_steps) if rates is None else np.asarray(rates, np.float64)
     base_rates = rates if base_rates is None else np.asarray(base_rates, np.float64)
     span = np.array([0, 0, n_steps_before])

@@ -69,13 +69,17 @@ def train(
     cut=lambda: (),
     average=None,
     n_threads=1,
+    merges=False,
 ):
-    """An epoch of kernels for each order; returns their mean losses."""
+    """An epoch of kernels for each order; returns their mean losses.
+
+    ``merges`` gives rows that are left over to the last full minibatch.
+    """
     hyper = run_time_hyper(optimizer, HYPER[optimizer])
     twin = naive.OPTIMIZERS[optimizer](*HYPER[optimizer])
     moments, t, losses = zero_moments(optimizer, problem.params), 0, []
     for order in orders:
-        n_steps = -(-len(order) // batch_size)
+        n_steps = len(order) // batch_size if merges else -(-len(order) // batch_size)
         rates = [
             RATE[optimizer] * twin.correction(t + i) for i in range(1, n_steps + 1)
         ]
@@ -114,9 +118,10 @@ def orders_of(problem, n_epochs=5):
     block_size=st.integers(1, 20),
     chunk_size=st.integers(1, 20),
     replicas=st.booleans(),
+    merges=st.booleans(),
 )
 def test_five_epochs_of_the_naive_twin(
-    optimizer, configuration, batch_size, block_size, chunk_size, replicas
+    optimizer, configuration, batch_size, block_size, chunk_size, replicas, merges
 ):
     if configuration["weighted"] and configuration["n_rows"] == 1:
         configuration["weighted"] = False  # its only weight would be zero
@@ -128,6 +133,7 @@ def test_five_epochs_of_the_naive_twin(
         batch_size=batch_size,
         optimizer=naive.OPTIMIZERS[optimizer](*HYPER[optimizer]),
         rate=RATE[optimizer],
+        last_batch="merge" if merges else "keep",
     )
     with parameters_of_threads(replicas):
         losses = train(
@@ -137,6 +143,7 @@ def test_five_epochs_of_the_naive_twin(
             batch_size=batch_size,
             block_size=min(block_size, batch_size),
             chunk_size=min(chunk_size, block_size, batch_size),
+            merges=merges,
         )
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
     actual_coefs, actual_intercepts = problem.lists()
@@ -227,6 +234,7 @@ def test_cuts_change_no_bit(optimizer, dtype, as_csr, batch_size, block_size):
     n_threads=st.sampled_from([2, 3, 8]),
     dtype=st.sampled_from(DTYPES),
     replicas=st.booleans(),
+    merges=st.booleans(),
 )
 def test_threads_change_no_bit(
     optimizer,
@@ -237,6 +245,7 @@ def test_threads_change_no_bit(
     n_threads,
     dtype,
     replicas,
+    merges,
 ):
     if configuration["n_rows"] == 1:
         configuration["weighted"] = False  # its only weight would be zero
@@ -262,6 +271,7 @@ def test_threads_change_no_bit(
                 chunk_size=chunk_size,
                 average=average,
                 n_threads=n,
+                merges=merges,
             )
         arrays = np.array(losses), problem.params, average
         results.append([array.tobytes() for array in arrays])
