@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
+from endurance import times
 
 import skmlp
 from skmlp.core import cache
@@ -21,6 +23,7 @@ from skmlp.core.jit import DISABLED, ENTRY_KERNELS, jit
 NAME, KEY, PAYLOAD = "kernel", "a key", bytes(range(256)) * 4
 PACKAGE = Path(skmlp.__file__).resolve().parent
 
+needs_kill = pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
 needs_jit = pytest.mark.skipif(DISABLED, reason="nothing is compiled with the JIT off")
 
 
@@ -460,6 +463,57 @@ def test_a_changed_callee_in_another_file_is_noticed(folder, tmp_path, install):
     assert run(folder, install(package, tmp_path / "copy")) == (True, 2.0)
     assert len(snapshot(folder)) == 2
     assert not snapshot(folder).keys() & old.keys()
+
+
+# The file alone, without Numba, is there at once.
+SAVE_FOR_EVER = """
+import importlib.util, os
+spec = importlib.util.spec_from_file_location("skmlp.core.cache", os.environ["FILE"])
+cache = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(cache)
+store = cache.KernelStore("1" * 64)
+print("starts", flush=True)
+while True:
+    for i in range(8):
+        store.save("kernel", str(i), bytes([i]) * 300_000)
+"""
+
+
+@needs_kill
+def test_what_was_killed_while_saving_is_a_miss_or_whole(store, folder):
+    n_found, delays = 0, np.random.default_rng(0).uniform(0, 0.02, times(10, 100))
+    for delay in delays:
+        process = subprocess.Popen(
+            [sys.executable, "-S", "-c", SAVE_FOR_EVER],
+            env={**os.environ, "FILE": cache.__file__},
+            stdout=subprocess.PIPE,
+        )
+        with process:
+            process.stdout.readline()
+            time.sleep(delay)
+            process.kill()
+        for i in range(8):
+            found = store.load("kernel", str(i))
+            assert found in (None, bytes([i]) * 300_000)
+            n_found += found is not None
+    assert n_found > 0
+    assert store.save("kernel", "0", PAYLOAD)
+    assert store.load("kernel", "0") == PAYLOAD
+
+
+@needs_jit
+@needs_kill
+def test_after_a_kill_the_next_start_works(folder):
+    """Anywhere between the start of Python and the last file."""
+    command = [sys.executable, "-c", SCRIPT]
+    environment = {**os.environ, "PACKAGE": str(PACKAGE), "SKMLP_CACHE": "1"}
+    for delay in np.linspace(0.5, 2.5, times(2, 100)):
+        with subprocess.Popen(command, env=environment) as process:
+            time.sleep(delay)
+            process.kill()
+        assert run(folder)[1] == 0.5
+        for path in folder.glob("*.kernel"):
+            path.unlink()
 
 
 HIDDEN = """

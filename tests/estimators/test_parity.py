@@ -296,6 +296,7 @@ _LABELS = np.random.RandomState(0).randint(-1, 3, 60)
         np.arange(60) // 2,
     ],
 )
+@pytest.mark.filterwarnings("ignore:The number of unique classes")  # until 1.8
 def test_label_binarizer(y):
     X = np.zeros((60, 2))
     ours, theirs = skmlp.MLPClassifier(max_iter=1), LabelBinarizer().fit(y)

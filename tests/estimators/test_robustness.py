@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from endurance import times
 from problems import make_estimator, make_problem
 from sklearn.model_selection import cross_val_score
 from threadpoolctl import threadpool_limits
@@ -28,12 +29,12 @@ def flat(estimator):
     return np.concatenate([array.ravel() for array in arrays])
 
 
-def run_python(code, **environment):
+def run_python(code, *arguments, **environment):
     """Output of a fresh interpreter that imports what this one does."""
     paths = Path(skmlp.__file__).parent.parent, Path(__file__).parent.parent
     path = os.pathsep.join([*map(str, paths), os.environ.get("PYTHONPATH", "")])
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
+        [sys.executable, "-W", "ignore", "-c", code, *arguments],
         env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
@@ -211,6 +212,68 @@ needs_fork = pytest.mark.skipif(
 )
 
 
+FORK_IN_MID_FIT = """
+import os, signal, sys, threading, time
+from problems import make_estimator, make_problem
+X, y = make_problem("binary", n_rows=2000)
+params = {"hidden_layer_sizes": (200, 200)}
+expected = make_estimator("binary", **params).fit(X, y).predict_proba(X).tobytes()
+stop, wrong = False, []
+def fit_on():
+    while not stop:
+        fit = make_estimator("binary", **params).fit(X, y)
+        wrong.extend([1] * (fit.predict_proba(X).tobytes() != expected))
+threads = [threading.Thread(target=fit_on) for _ in range(2)]
+for thread in threads:
+    thread.start()
+statuses = set()
+for i in range(int(sys.argv[1])):
+    time.sleep(0.013 * (i % 7))
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(100)  # ends a child that hangs
+        fit = make_estimator("binary", **params).fit(X, y)
+        os._exit(0 if fit.predict_proba(X).tobytes() == expected else 1)
+    statuses.add(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+stop = True
+for thread in threads:
+    thread.join()
+print(statuses, wrong)
+"""
+EXIT_IN_MID_FIT = """
+import sys, threading, time
+from problems import make_estimator, make_problem
+X, y = make_problem("binary", n_rows=int(sys.argv[2]))
+def fit():
+    while True:
+        make_estimator("binary", hidden_layer_sizes=(200, 200)).fit(X, y)
+if sys.argv[3] == "warm":
+    make_estimator("binary", hidden_layer_sizes=(200, 200), max_iter=1).fit(X, y)
+threading.Thread(target=fit, daemon=True).start()
+time.sleep(float(sys.argv[1]))
+print("ends")
+"""
+
+
+@needs_fork
+def test_fork_in_mid_fit():
+    assert run_python(FORK_IN_MID_FIT, str(times(5, 200))) == "{0} []"
+
+
+@pytest.mark.parametrize("n_rows", [200, 20000])
+def test_exit_in_mid_fit(n_rows):
+    """Of a daemon, which training must not outlive."""
+    for delay in np.linspace(0.1, 0.4, times(1, 50)):
+        assert run_python(EXIT_IN_MID_FIT, str(delay), str(n_rows), "warm") == "ends"
+
+
+def test_exit_while_compiling(tmp_path):
+    for i, delay in enumerate(np.linspace(0.2, 4, times(1, 20))):
+        folder = str(tmp_path / str(i))
+        arguments = str(delay), "200", "cold"
+        assert run_python(EXIT_IN_MID_FIT, *arguments, SKMLP_CACHE_DIR=folder) == "ends"
+
+
 @needs_fork
 def test_fork_after_fit():
     assert run_python(FORK_AFTER_FIT) == "[0, 0, 0, 0, 0]"
@@ -287,6 +350,6 @@ def test_memory_does_not_grow(fit):
     for _ in range(20):
         fit(X, y)
     before = resident_bytes()
-    for _ in range(200):
+    for _ in range(times(200, 1000)):
         fit(X, y)
     assert resident_bytes() - before < 5e6

@@ -27,7 +27,8 @@ def test_upstream_test_file(tmp_path):
         timeout=600,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert re.search(r"\b59 passed\b(?!.*(failed|skipped|xfailed))", run.stdout)
+    passed = re.search(r"\b(\d+) passed\b(?!.*(failed|skipped|xfailed))", run.stdout)
+    assert int(passed[1]) >= 58  # which scikit-learn 1.7 has; later ones have more
     assert "MLPClassifier of skmlp.estimators.classifier" in run.stdout
     assert "MLPRegressor of skmlp.estimators.regressor" in run.stdout
     assert "of sklearn" not in run.stdout
