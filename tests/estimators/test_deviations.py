@@ -320,10 +320,8 @@ def test_pickles_do_not_grow(solver):
 def corrupt(fmt, what):
     X = sparse.csr_matrix(make_problem("binary")[0]).asformat(fmt)
     if fmt == "coo":
-        rows, columns = X.coords
-        columns = columns.copy()
-        columns[0] = {"too large": 10_000_000, "negative": -1}[what]
-        X.coords = rows, columns
+        X.col = X.col.copy()
+        X.col[0] = {"too large": 10_000_000, "negative": -1}[what]
     elif what == "indptr":
         X.indptr = X.indptr.copy()
         X.indptr[1], X.indptr[2] = X.indptr[-1], 0
