@@ -1,7 +1,7 @@
 """What classifier and regressor share: parameters, validation, fit, predict."""
 
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skmlp.core.layout import bias_views, start_normalization, weight_views
 from skmlp.core.losses import LOSSES
 from skmlp.core.warning import warn
+from skmlp.estimators.fitted import KNOWN_LINKS, FittedNetwork
 from skmlp.estimators.gate import (
     check_range,
     check_sample_weight,
@@ -22,14 +23,13 @@ from skmlp.estimators.gate import (
     make_data,
 )
 from skmlp.estimators.parameters import FlatParameters
+from skmlp.estimators.publishing import CURVES, VALIDATION_CURVES, Publishing
 from skmlp.estimators.settings import STOCHASTIC_SOLVERS, Settings
 from skmlp.estimators.solvers import Solvers
 from skmlp.estimators.split import split_set, validation_size, whole_set
 from skmlp.estimators.validation import Validating, check_given
-from skmlp.training.inference import predict
 from skmlp.training.initialization import initialize
 
-_VALIDATION_CURVES = "validation_loss_curve_", "validation_scores_"
 _RESUMED = (
     "_optimizer",
     "_order",
@@ -41,11 +41,13 @@ _RESUMED = (
     "_seconds",
     "learning_rates_",
     "best_iter_",
-    *_VALIDATION_CURVES,
+    *VALIDATION_CURVES,
 )
 
 
-class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC):
+class BaseMLP(
+    Settings, FlatParameters, Validating, Solvers, Publishing, BaseEstimator, ABC
+):
     """Base of the multi-layer perceptrons; not for direct use."""
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -92,7 +94,29 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
         own_validation = X_val, y_val, sample_weight_val
         return self._fit(X, y, sample_weight, own_validation, incremental=False)
 
-    def _fit(self, X, y, sample_weight, own_validation=(None,) * 3, *, incremental):
+    def _fit(self, X, y, *data, incremental, classes=None):
+        """Train a twin, and become it in one step if all goes well."""
+        resume = self._has_parameters() and (self.warm_start or incremental)
+        if resume and "_network" in vars(self):
+            self._current_network()
+        twin = self._twin()
+        begin = frozenset(vars(twin))
+        with self._lent_to(twin) if incremental else nullcontext():
+            report = twin._train(X, y, *data, incremental=incremental, classes=classes)
+        self._publish(twin, begin)
+        report()
+        return self
+
+    def _train(
+        self,
+        X,
+        y,
+        sample_weight,
+        own_validation=(None,) * 3,
+        *,
+        incremental,
+        classes,
+    ):
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         hidden_layer_sizes = self._hidden_layer_sizes()
@@ -101,40 +125,31 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
         self._check_learning_rate()
         self._check_combinations()
         given = check_given(*own_validation)
-        with self._unchanged_on_error():
-            X, Y, weight = self._validate_fit(X, y, sample_weight, incremental, resume)
-            n_outputs = Y.shape[1] * LOSSES[self._core_loss()].per_target
-            sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
-            architecture = self._make_architecture(sizes)
-            if not (incremental and hasattr(self, "_random_state")):
-                self._random_state = check_random_state(self.random_state)
-            self._check_dense(X)
-            if resume:
-                self._resume(architecture)
-            else:
-                self._initialize(architecture, X.dtype)
-            self._describe_network()
-            self._prepare_curves(incremental, validating=given or self.early_stopping)
-            dtype = self._params.dtype if stochastic else np.float64
-            validation = self._own_validation(*own_validation, dtype) if given else None
-            training = self._training_set(X, Y, weight, dtype, validation)
-            batch_size = self._batch_size(training.rows.size) if stochastic else None
-        if stochastic:
-            self._fit_stochastic(training, batch_size, resume, incremental)
+        if incremental:
+            self._learn_classes(y, classes)
+        X, Y, weight = self._validate_fit(X, y, sample_weight, incremental, resume)
+        n_outputs = Y.shape[1] * LOSSES[self._core_loss()].per_target
+        sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
+        architecture = self._make_architecture(sizes)
+        if not (incremental and hasattr(self, "_random_state")):
+            self._random_state = check_random_state(self.random_state)
+        self._check_dense(X)
+        if resume:
+            self._resume(architecture)
         else:
-            self._fit_lbfgs(training, resume)
-        return self
+            self._initialize(architecture, X.dtype)
+        self._describe_network()
+        self._prepare_curves(incremental, validating=given or self.early_stopping)
+        dtype = self._params.dtype if stochastic else np.float64
+        validation = self._own_validation(*own_validation, dtype) if given else None
+        training = self._training_set(X, Y, weight, dtype, validation)
+        if not stochastic:
+            return self._fit_lbfgs(training, resume)
+        batch_size = self._batch_size(training.rows.size)
+        return self._fit_stochastic(training, batch_size, resume, incremental)
 
-    @contextmanager
-    def _unchanged_on_error(self):
-        """Bad input leaves an estimator as it was."""
-        before = vars(self).copy()
-        try:
-            yield
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
+    def _learn_classes(self, y, classes):
+        """Before the first rows of partial_fit."""
 
     def _validate_all(self, X, y, sample_weight, encode, resume):
         """Checked X, targets of shape (n_samples, n_outputs), weights or None."""
@@ -149,14 +164,15 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
         encode = partial(self._encode, incremental=incremental)
         X, Y, weight = self._validate_all(X, y, sample_weight, encode, resume)
         if resume:
-            self._take_over_edits(X.dtype)
+            network = self._current_network(X.dtype)
+            self._network = network._replace(params=network.params.copy())
         if weight is not None and not weight.all():
             counts = weight > 0
             X, Y, weight = X[counts], Y[counts], weight[counts]
         return X, Y, weight
 
     def _validate_rows(self, X, y, resume):
-        fitted = resume and hasattr(self, "_params")
+        fitted = resume and "_network" in vars(self)
         dtypes = (self._params.dtype,) if fitted else self._accepted_dtypes()
         settled = is_settled(X, dtypes) and is_settled_target(y, len(X))
         if settled and fitted and self._has_features_of(X):
@@ -213,7 +229,7 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
                 " network has. Training can only go on in the same network: call fit"
                 " with warm_start=False to start anew."
             )
-        self._architecture = architecture
+        self._network = self._network._replace(architecture=architecture)
 
     def _initialize(self, architecture, dtype):
         """A new vector, drawn layer by layer."""
@@ -231,7 +247,7 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
             )
         if any(architecture.normalizations):
             start_normalization(params, layout)
-        self._set_parameters(params, architecture)
+        self._network = FittedNetwork(architecture, params)
         for name in _RESUMED:
             vars(self).pop(name, None)
 
@@ -240,6 +256,16 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
         self.n_outputs_ = int(self._layout.sizes[-1])
         self.n_parameters_ = self._layout.n_params
         self.out_activation_ = LOSSES[self._core_loss()].link
+        self._network = self._labelled(self._network)
+
+    def _labelled(self, network):
+        """The network with its link, and with classes if it has any."""
+        link = vars(self).get("out_activation_") or LOSSES[self._core_loss()].link
+        if link not in KNOWN_LINKS:
+            raise ValueError(
+                f"out_activation_ must be among {sorted(KNOWN_LINKS)}, got {link!r}."
+            )
+        return network._replace(link=link)
 
     @abstractmethod
     def _core_loss(self):
@@ -263,13 +289,16 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
             curves["learning_rates_"] = []
         for name, start in curves.items():
             vars(self).setdefault(name, start)
+        for name in () if incremental else CURVES:
+            if vars(self).get(name) is not None:
+                setattr(self, name, list(vars(self)[name]))
         if not incremental or vars(self).get("best_loss_") is None:
             self.best_loss_ = None if self.early_stopping else np.inf
             self.best_validation_score_ = -np.inf
             self._no_improvement_count = 0
         if not validating:
             self.best_validation_score_ = None
-        for name in _VALIDATION_CURVES:
+        for name in VALIDATION_CURVES:
             curve = vars(self).get(name) or []
             setattr(self, name, curve if validating else None)
 
@@ -304,38 +333,30 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
     def _stratify(self, Y):
         return None
 
-    def _forward(self, params, data, link=None):
-        return predict(
-            self._architecture,
-            params,
-            data,
-            link=self.out_activation_ if link is None else link,
-        )
-
-    def _rows_to_predict(self, X):
-        """Users' X, validated and packed."""
-        if not self.__sklearn_is_fitted__():
+    def _network_and_rows(self, X):
+        """The network of this moment, and users' X, validated for it and packed."""
+        network = self._current_network() if self._has_parameters() else None
+        if network is None:
             check_is_fitted(self)  # raises, after a while
-        self._take_over_edits()
-        dtype = self._params.dtype
-        if not (is_settled(X, (dtype,)) and self._has_features_of(X)):
+        dtype, n_features = network.params.dtype, network.n_features
+        named = hasattr(self, "feature_names_in_")  # then a warning is due
+        if named or not (is_settled(X, (dtype,)) and X.shape[1] == n_features):
             check_sparse_structure(X)
             X = validate_data(
                 self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
             )
             check_sparse_structure(X)
-        return make_data(X, dtype)
+        if X.shape[1] != n_features:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but the network of"
+                f" {type(self).__name__} has {n_features}."
+            )
+        return network, make_data(X, dtype)
 
     def _predict_raw(self, X, link=None):
-        """link(raw prediction) of shape (n_samples, n_outputs) for users' X."""
-        data = self._rows_to_predict(X)
-        y_pred = self._forward(self._params, data, link)
-        if not np.isfinite(y_pred).all():
-            raise ValueError(
-                "Predictions are not finite. X or coefs_ contain too large values:"
-                " scale the data, as for fit."
-            )
-        return y_pred
+        """(network, link(its raw prediction)) for users' X."""
+        network, data = self._network_and_rows(X)
+        return network, finite(network.predict(data, link))
 
     def hidden_activations(self, X, layer=-1):
         """Units of a hidden layer, for instance as features of another model.
@@ -357,15 +378,15 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
         ValueError
             If there is no such layer.
         """
-        data = self._rows_to_predict(X)
-        n_hidden = self.n_layers_ - 2
+        network, data = self._network_and_rows(X)
+        n_hidden = len(network.architecture.activations)
         if not -n_hidden <= layer < n_hidden:
             raise ValueError(
                 f"layer must be in [{-n_hidden}, {n_hidden}), as there are {n_hidden}"
                 f" hidden layers; got {layer}."
             )
         number = 1 + layer % n_hidden
-        return predict(self._architecture, self._params, data, layer=number)
+        return network.hidden_units(data, number)
 
     @property
     def history_(self):
@@ -375,7 +396,7 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
             "validation_loss": self.validation_loss_curve_,
             "validation_score": self.validation_scores_,
             "learning_rate": vars(self).get("learning_rates_"),
-            "seconds": self._seconds,
+            "seconds": vars(self).get("_seconds"),  # not in pickles
         }
         n = len(self.loss_curve_)
         return {
@@ -389,7 +410,7 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
         return not named and X.shape[1] == self.n_features_in_
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "_params")
+        return self._has_parameters()
 
     def _check_solver(self):
         if self.solver not in STOCHASTIC_SOLVERS:
@@ -403,3 +424,12 @@ class BaseMLP(Settings, FlatParameters, Validating, Solvers, BaseEstimator, ABC)
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = not self.input_dropout and self.augmentation is None
         return tags
+
+
+def finite(y_pred):
+    if not np.isfinite(y_pred).all():
+        raise ValueError(
+            "Predictions are not finite. X or coefs_ contain too large values:"
+            " scale the data, as for fit."
+        )
+    return y_pred

@@ -13,10 +13,9 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
-from sklearn.utils.validation import check_is_fitted
 
 from skmlp.core.inputs import read_only
-from skmlp.estimators.base import BaseMLP
+from skmlp.estimators.base import BaseMLP, finite
 from skmlp.estimators.class_weight import weigh_classes, weigh_labels
 
 
@@ -413,11 +412,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 " sklearn.utils.class_weight.compute_class_weight('balanced', ...)"
                 " gives for a large enough sample."
             )
-        with self._unchanged_on_error():
-            if _check_partial_fit_first_call(self, classes):
-                labels = y if type_of_target(y).startswith("multilabel") else classes
-                self._label_binarizer = LabelBinarizer().fit(labels)
-            return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+
+    def _learn_classes(self, y, classes):
+        if _check_partial_fit_first_call(self, classes):
+            labels = y if type_of_target(y).startswith("multilabel") else classes
+            self._label_binarizer = LabelBinarizer().fit(labels)
 
     def predict(self, X):
         """Predict class labels.
@@ -433,12 +433,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             The most probable class of each row, or an indicator matrix if the
             classifier was fitted to one.
         """
-        y_pred = self._predict_raw(X)
-        if self._is_multilabel():
+        network, y_pred = self._predict_raw(X)
+        if network.multilabel:
             return (y_pred > 0.5).astype(int)
-        if len(self.classes_) == 1:
-            return np.repeat(self.classes_, len(y_pred))
-        return self.classes_[_codes(y_pred)]
+        if len(network.classes) == 1:
+            return np.repeat(network.classes, len(y_pred))
+        return network.classes[_codes(y_pred)]
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -455,13 +455,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             each label on its own. They are never 0 or 1, as far as there is a choice,
             but at least the smallest normal number, so that logarithms are finite.
         """
-        check_is_fitted(self)
-        if len(self.classes_) == 1:
-            return np.ones_like(self._predict_raw(X))
-        if self.n_outputs_ == 1:  # 1 - p would cancel to zero
-            raw = self._predict_raw(X, link="identity")
-            return _inside_unit_interval(expit(np.hstack([-raw, raw])))
-        return _inside_unit_interval(self._predict_raw(X))
+        network, data = self._network_and_rows(X)
+        if network.n_outputs > 1:
+            return _inside_unit_interval(finite(network.predict(data)))
+        raw = finite(network.predict(data, "identity"))
+        if len(network.classes) == 1:
+            return np.ones_like(raw)
+        return _inside_unit_interval(expit(np.hstack([-raw, raw])))  # 1 - p cancels
 
     def predict_log_proba(self, X):
         """Predict logarithms of class probabilities.
@@ -548,6 +548,36 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         smooth = read_only(Y * (1 - self.label_smoothing) + share)
         return training._replace(data=training.data._replace(Y=smooth))
 
+    def _labelled(self, network):
+        binarizer = self._restored_binarizer(network)
+        return (
+            super()
+            ._labelled(network)
+            ._replace(classes=binarizer.classes_, y_type=binarizer.y_type_)
+        )
+
+    def _restored_binarizer(self, network):
+        """The binarizer, if need be of classes given by hand."""
+        if "_label_binarizer" not in vars(self):
+            if "classes_" not in vars(self):
+                raise ValueError(
+                    "classes_ must be set beside coefs_ and intercepts_, before the"
+                    " weights can be used, or call fit."
+                )
+            self._label_binarizer = _binarizer_of(
+                np.asarray(self.classes_), vars(self).get("out_activation_")
+            )
+        binarizer = self._label_binarizer
+        n_classes = len(binarizer.classes_)
+        single = n_classes <= 2 and not binarizer.y_type_.startswith("multilabel")
+        if network.n_outputs != (1 if single else n_classes):
+            raise ValueError(
+                f"{n_classes} classes_ do not fit {network.n_outputs} outputs of"
+                " coefs_: set the classes_ and the _label_binarizer that belong to"
+                " these weights."
+            )
+        return binarizer
+
     def _core_loss(self):
         multiclass = self._label_binarizer.y_type_ == "multiclass"
         return self.loss if multiclass else f"binary_{self.loss}"
@@ -584,6 +614,14 @@ def _fitted_binarizer(y):
         return binarizer.fit(y)
     binarizer.classes_, binarizer.sparse_input_ = classes, False
     binarizer.y_type_ = "binary" if len(classes) <= 2 else "multiclass"
+    return binarizer
+
+
+def _binarizer_of(classes, link):
+    """Of classes alone: several with independent outputs are labels."""
+    binarizer = LabelBinarizer().fit(classes)
+    if link == "logistic" and len(classes) > 2:
+        binarizer.y_type_ = "multilabel-indicator"
     return binarizer
 
 

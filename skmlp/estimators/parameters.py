@@ -6,19 +6,46 @@ fit; all of this is taken over, or refused, when the weights are next used.
 """
 
 from operator import is_
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.architecture import make_architecture
 from skmlp.core.layout import bias_views, weight_views
+from skmlp.estimators.fitted import FittedNetwork
 from skmlp.estimators.gate import make_data, relative_weights
 from skmlp.training.loop import Epochs
 from skmlp.training.optimizer import writable
 
+_ROWS_IN_PICKLES = 2**16  # an order of as many takes 128 KiB
+
+
+class Shown(NamedTuple):
+    """Lists over the vector of a network, or set before there is one.
+
+    Attributes
+    ----------
+    network : FittedNetwork or None
+        Once an estimator has another one, its lists no longer matter.
+    lists : dict of (list, tuple)
+        By name: what users see and change, and the views that it began with.
+    """
+
+    network: Any
+    lists: dict
+
 
 class FlatParameters:
-    """Owner of the flat vector ``_params`` and of the ``_architecture`` behind it."""
+    """Owner of a `FittedNetwork`, which is replaced in a single step."""
+
+    @property
+    def _params(self):
+        return self._network.params
+
+    @property
+    def _architecture(self):
+        return self._network.architecture
 
     @property
     def _layout(self):
@@ -30,7 +57,7 @@ class FlatParameters:
 
     @coefs_.setter
     def coefs_(self, arrays):
-        self._show("coefs_", list(arrays), ())
+        self._show(vars(self).get("_network"), "coefs_", list(arrays), ())
 
     @property
     def intercepts_(self):
@@ -38,66 +65,106 @@ class FlatParameters:
 
     @intercepts_.setter
     def intercepts_(self, arrays):
-        self._show("intercepts_", list(arrays), ())
+        self._show(vars(self).get("_network"), "intercepts_", list(arrays), ())
 
-    def _show(self, name, arrays, views):
-        self.__dict__.setdefault("_shown", {})[name] = arrays, views
+    def _lists_of(self, network):
+        shown = vars(self).get("_shown")
+        return {} if shown is None or shown.network is not network else shown.lists
+
+    def _show(self, network, name, arrays, views):
+        lists = {**self._lists_of(network), name: (arrays, views)}
+        vars(self)["_shown"] = Shown(network, lists)
 
     def _shown_list(self, name):
-        if name not in self.__dict__.get("_shown", ()):
-            if "_params" not in self.__dict__:
-                raise AttributeError(
-                    f"'{type(self).__name__}' object has no attribute '{name}'"
-                )
-            make_views = weight_views if name == "coefs_" else bias_views
-            views = make_views(self._params, self._layout)
-            self._show(name, list(views), tuple(views))
-        return self._shown[name][0]
+        network = vars(self).get("_network")
+        lists = self._lists_of(network)
+        if name in lists:
+            return lists[name][0]
+        if network is None:
+            raise AttributeError(
+                f"'{type(self).__name__}' object has no attribute '{name}'"
+            )
+        views = _views(network, name)
+        arrays = list(views)
+        self._show(network, name, arrays, views)
+        return arrays
 
     def _has_parameters(self):
-        return "_params" in self.__dict__ or "_shown" in self.__dict__
+        network = vars(self).get("_network")
+        return network is not None or bool(self._lists_of(None))
 
-    def _set_parameters(self, params, architecture):
-        """Own a new vector; lists shown before no longer matter."""
-        self._params, self._architecture = params, architecture
-        self.__dict__.pop("_shown", None)
-
-    def _take_over_edits(self, dtype=None):
-        """Copy into the flat vector what a user put into the lists.
+    def _current_network(self, dtype=None):
+        """The network, with what users put into the lists; read it once.
 
         Raises
         ------
         ValueError
             If the arrays do not form a network, or not the fitted one.
         """
-        if "_shown" not in self.__dict__:
-            return
-        if "_params" not in self.__dict__:
-            self._assemble(dtype)
-            return
-        for name, (arrays, views) in self._shown.items():
-            if len(arrays) == len(views) and all(map(is_, arrays, views)):
-                continue
-            make_views = weight_views if name == "coefs_" else bias_views
-            targets = views or make_views(self._params, self._layout)
-            _assign(targets, arrays, name)
-            arrays[:] = targets  # taken over once, training must not be undone
-            self._show(name, arrays, tuple(targets))
+        network = vars(self).get("_network")
+        lists = self._lists_of(network)
+        given = {name: list(arrays) for name, (arrays, _) in lists.items()}
+        if network is not None and all(
+            len(given[name]) == len(views) and all(map(is_, given[name], views))
+            for name, (_, views) in lists.items()
+        ):
+            return network
+        anew = network is None or not any(views for _, views in lists.values())
+        if anew and given.keys() == {"coefs_", "intercepts_"}:
+            edited = self._assembled(given, dtype)
+        elif network is None:
+            missing = {"coefs_", "intercepts_"} - given.keys()
+            raise ValueError(
+                f"{' and '.join(sorted(missing))} must be set too, before the weights"
+                " can be used, or call fit."
+            )
+        else:
+            edited = _edited(network, given)
+        self._show_edited(edited, lists, given)
+        return edited
 
-    def _assemble(self, dtype):
-        """Build the vector out of lists set before any fit."""
-        coefs, _ = self._shown.get("coefs_", ([], ()))
-        intercepts, _ = self._shown.get("intercepts_", ([], ()))
-        coefs = [np.asarray(c) for c in coefs]
-        if not coefs or any(c.ndim != 2 for c in coefs):
-            raise ValueError("coefs_ must hold at least one array, all of them 2D.")
+    def _show_edited(self, network, lists, given):
+        """Taken over once: further training must not be undone by them."""
+        shown = {}
+        for name, (arrays, _) in lists.items():
+            shown[name] = arrays, _views(network, name)
+            for i, (array, view) in enumerate(zip(given[name], shown[name][1])):
+                if i < len(arrays) and arrays[i] is array:  # not edited since
+                    arrays[i] = view
+        vars(self).update(_network=network, _shown=Shown(network, shown))
+
+    def _set_parameters(self, params):
+        """Another vector for the same architecture."""
+        self._network = self._network._replace(params=params)
+
+    def _assembled(self, given, dtype):
+        """A network made of lists alone."""
+        coefs = [np.asarray(array) for array in given["coefs_"]]
+        for i, array in enumerate(coefs):
+            if array.ndim != 2:
+                raise ValueError(
+                    f"coefs_[{i}] must be a matrix of shape (fan_in, fan_out), got an"
+                    f" array of shape {array.shape}."
+                )
+        if not coefs:
+            raise ValueError("coefs_ must hold at least one array.")
+        if self.normalization is not None:
+            raise ValueError(
+                "coefs_ and intercepts_ do not hold the scales and statistics of"
+                f" normalization={self.normalization!r}: set normalization=None, or"
+                " call fit."
+            )
         self._check_for_each("activation", len(coefs) - 1)
         architecture = _architecture_of(coefs, self.activation)
         layout = architecture.layout()
+        if dtype is None:
+            single = all(array.dtype == np.float32 for array in coefs)
+            dtype = np.float32 if single else np.float64
         params = np.empty(layout.n_total, dtype)
-        _assign(weight_views(params, layout), coefs, "coefs_")
-        _assign(bias_views(params, layout), intercepts, "intercepts_")
-        self._set_parameters(params, architecture)
+        network = FittedNetwork(architecture, params)
+        _assign(_views(network, "coefs_"), coefs, "coefs_")
+        _assign(_views(network, "intercepts_"), given["intercepts_"], "intercepts_")
+        return self._labelled(network)
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight, *buffers):
         """Loss and gradient at a flat vector: scikit-learn's private name for it,
@@ -117,18 +184,40 @@ class FlatParameters:
         return epochs.loss_and_gradient(np.arange(len(y)))
 
     def __getstate__(self):
-        """The flat vector once, without the lists over it."""
-        self._take_over_edits(np.float64)
+        """The flat vector once. What depends on the clock is left out, so that equal
+        fits have equal pickles, and so is the order of very many rows: partial_fit
+        then shuffles them anew."""
+        if "_network" in vars(self):
+            self._current_network()
         state = super().__getstate__().copy()
-        state.pop("_shown", None)
+        if "_network" in state:
+            state.pop("_shown", None)
+        state.pop("_seconds", None)
+        order = state.pop("_order", None)
+        if order is not None and order.size <= _ROWS_IN_PICKLES:
+            state["_order"] = order.astype(np.uint16)
         return state
 
     def __setstate__(self, state):
         """Own all arrays: joblib may hand over read-only memory maps."""
         super().__setstate__(state)
-        if "_params" in state:
-            for name in vars(self).keys() & {"_params", "_moving_params"}:
-                vars(self)[name] = writable(vars(self)[name])
+        if "_network" in state:
+            self._set_parameters(writable(self._params))
+        if "_moving_params" in state:
+            self._moving_params = writable(self._moving_params)
+
+
+def _views(network, name):
+    make_views = weight_views if name == "coefs_" else bias_views
+    return tuple(make_views(network.params, network.architecture.layout()))
+
+
+def _edited(network, given):
+    """The network with these arrays, in a vector of its own."""
+    network = network._replace(params=network.params.copy())
+    for name, arrays in given.items():
+        _assign(_views(network, name), arrays, name)
+    return network
 
 
 def _architecture_of(coefs, activation):
@@ -151,6 +240,8 @@ def _assign(targets, arrays, name):
     if len(arrays) != len(targets):
         raise ValueError(f"{name} must hold {len(targets)} arrays, got {len(arrays)}.")
     arrays = [np.asarray(array) for array in arrays]
+    if name == "intercepts_":
+        arrays = [a[0] if a.ndim == 2 and len(a) == 1 else a for a in arrays]
     for i, (target, array) in enumerate(zip(targets, arrays)):
         if array.shape != target.shape:
             raise ValueError(

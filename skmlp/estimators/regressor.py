@@ -420,8 +420,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             If parameters or data are invalid, with `early_stopping`, or if the
             weights diverge: they are then left as they were.
         """
-        with self._unchanged_on_error():
-            return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X, *, return_std=False):
         """Predict targets.
@@ -447,8 +446,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             If `return_std` is set and the loss is another, or if predictions are not
             finite.
         """
-        y_pred = self._predict_raw(X)
-        if self.out_activation_ == "gaussian":
+        network, y_pred = self._predict_raw(X)
+        if network.link == "gaussian":
             y_pred, std = map(_without_single_column, np.hsplit(y_pred, 2))
             return (y_pred, std) if return_std else y_pred
         if return_std:
@@ -481,7 +480,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         if self.loss != "quantile":
             return super().score(X, y, sample_weight)
-        y_pred = self._predict_raw(X)
+        _, y_pred = self._predict_raw(X)
         y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
         check_consistent_length(y_pred, y, sample_weight)
         Y = np.broadcast_to(y.reshape(len(y), -1), y_pred.shape)

@@ -1,5 +1,6 @@
 """How each family of solvers runs: epochs, records, patience, the final weights."""
 
+from functools import partial
 from math import isfinite
 from time import perf_counter
 
@@ -23,6 +24,10 @@ _NOT_FINITE = (
     " values and need to be preprocessed."
 )
 _INTERRUPTED = "Training interrupted by user."
+
+
+def _refuse_what_is_not_finite():
+    raise ValueError(_NOT_FINITE)
 
 
 class Solvers:
@@ -56,6 +61,7 @@ class Solvers:
         return self._mask_seed
 
     def _fit_stochastic(self, training, batch_size, resume, incremental):
+        """Returns the report, due once the network is published."""
         optimizer = self._prepare_optimizer(incremental)
         self._started = perf_counter()
         moving = self._vector_that_moves()
@@ -71,24 +77,36 @@ class Solvers:
                 outcome = self._run_epochs(orders, *fixed) or outcome
         except KeyboardInterrupt:
             outcome = "interrupted"
-        if self.early_stopping or not all_finite(self._params):
-            checkpoint.restore()
-        if not all_finite(moving):
-            moving[:] = self._params
+        if outcome == "diverged":
+            optimizer.forget()
+            if incremental:
+                raise ValueError(_NOT_FINITE)
+        params = self._weights_of(epochs)
+        if self.early_stopping or not all_finite(params):
+            checkpoint.restore(params)
+        self._set_parameters(params)
+        if self.ema_decay is not None:
+            moving = epochs.params
+            self._moving_params = moving if all_finite(moving) else params.copy()
         if self.norm_statistics == "population" and not incremental:
             self._set_population_statistics(training)
         self.stopping_reason_ = outcome
-        self._report(outcome, optimizer)
+        return partial(self._report, outcome)
+
+    def _weights_of(self, epochs):
+        """What predicts, which a run may have moved to another vector."""
+        return epochs.params if self.ema_decay is None else epochs.average
 
     def _run_epochs(self, orders, epochs, optimizer, training, patience, checkpoint):
         """One epoch after another; returns why they ended early, if they did."""
         for order in orders:
             loss = self._run_epoch(epochs, optimizer, order, training)
-            value = self._record(loss, self._params, training.validation)
-            if not (isfinite(value) and all_finite(self._params)):
+            params = self._weights_of(epochs)
+            value = self._record(loss, params, training.validation)
+            if not (isfinite(value) and all_finite(params)):
                 return "diverged"
             if patience.update(value) or not self.early_stopping:
-                checkpoint.save()
+                checkpoint.save(params)
             self._show_patience(patience)
             optimizer.epoch_ended(self.t_, value)
             if self._out_of_time():
@@ -142,7 +160,8 @@ class Solvers:
         if self.ema_decay is None:
             vars(self).pop("_moving_params", None)
             return self._params
-        return vars(self).setdefault("_moving_params", self._params.copy())
+        moving = vars(self).get("_moving_params", self._params)
+        return moving.copy()
 
     def _orders(self, rows, n_epochs, incremental):
         """``rows`` in the order of each epoch, shuffled in place.
@@ -159,7 +178,7 @@ class Solvers:
             self._order = rows if incremental else None
             yield rows
 
-    def _report(self, outcome, optimizer):
+    def _report(self, outcome):
         """The last thing of a fit, since users can turn warnings into errors."""
         if outcome in ("max_iter", "max_time"):
             limits = {
@@ -174,7 +193,6 @@ class Solvers:
         if outcome == "interrupted":
             warn(_INTERRUPTED)
         if outcome == "diverged":
-            optimizer.forget()
             if not self.early_stopping:
                 raise ValueError(_NOT_FINITE)
             warn(
@@ -186,9 +204,10 @@ class Solvers:
 
     def _prepare_optimizer(self, incremental):
         previous = getattr(self, "_optimizer", None)
-        if not incremental or previous is None or previous.name != self.solver:
-            n_params = self._layout.n_params
-            self._optimizer = Optimizer(self.solver, n_params, self._params.dtype)
+        n_params, dtype = self._layout.n_params, self._params.dtype
+        fits = previous is not None and previous.fits(self.solver, n_params, dtype)
+        if not (incremental and fits):
+            self._optimizer = Optimizer(self.solver, n_params, dtype)
         self._optimizer.configure(
             learning_rate=self.learning_rate,
             learning_rate_init=self.learning_rate_init,
@@ -279,9 +298,9 @@ class Solvers:
         self._started = perf_counter()
 
         def on_iteration(loss):
-            value = self._record(loss, params, training.validation)
+            value = self._record(loss, epochs.params, training.validation)
             if patience.update(value) or not self.early_stopping:
-                checkpoint.save()
+                checkpoint.save(epochs.params)
             self._show_patience(patience)
             stopped = self.early_stopping and (patience.exhausted or np.isnan(value))
             return stopped or self._out_of_time()
@@ -303,13 +322,13 @@ class Solvers:
             result, self.stopping_reason_ = None, "interrupted"
 
         if self.early_stopping:
-            checkpoint.restore()
+            checkpoint.restore(epochs.params)
         with np.errstate(over="ignore"):
-            found = params.astype(self._params.dtype)
+            found = epochs.params.astype(self._params.dtype)
         if not all_finite(found):
-            raise ValueError(_NOT_FINITE)
-        self._params[:] = found
-        self._report_lbfgs(result)
+            return _refuse_what_is_not_finite
+        self._set_parameters(found)
+        return partial(self._report_lbfgs, result)
 
     def _report_lbfgs(self, result):
         """The same, in the words of scikit-learn."""

@@ -73,10 +73,11 @@ class Validating:
     def _validate(self, params, validation):
         """(mean loss, score) on the validation rows, NaN after divergence."""
         data, weight = validation.data, validation.sample_weight
-        y_pred = self._forward(params, data, "identity")
+        network = self._network._replace(params=params)
+        y_pred = network.predict(data, "identity")
         loss, hyper = self._core_loss(), self._loss_hyper()
         loss = mean_loss(y_pred, data.Y, weight, loss=loss, hyper=hyper)
-        apply_link(y_pred, self.out_activation_)
+        apply_link(y_pred, network.link)
         if not np.isfinite(y_pred).all():
             return loss, float("nan")
         if self.scoring == "loss":
@@ -90,14 +91,15 @@ class Validating:
         """Accuracy or R2 of predictions after the link."""
 
     def _score_by_scorer(self, params, validation):
-        """What a scorer finds, which predicts by the estimator as it is now."""
-        self._params[:] = params  # L-BFGS works on a vector of its own
+        """What a scorer finds, given an estimator with the weights of now."""
+        judged = self._twin()
+        judged._set_parameters(params.astype(self._params.dtype))
+        vars(judged).pop("feature_names_in_", None)  # as validated rows have none
         weight = validation.sample_weight
         weight = {} if weight is None else {"sample_weight": weight}
-        scorer = check_scoring(self, self.scoring)
-        with self._without_feature_names():
-            y = self._decode(validation.data.Y)
-            score = float(scorer(self, validation.X, y, **weight))
+        scorer = check_scoring(judged, self.scoring)
+        y = self._decode(validation.data.Y)
+        score = float(scorer(judged, validation.X, y, **weight))
         if np.isnan(score):
             raise ValueError(
                 f"scoring={self.scoring!r} is NaN on the validation rows, though the"
@@ -109,16 +111,6 @@ class Validating:
     @abstractmethod
     def _decode(self, Y):
         """Users' targets of encoded ones."""
-
-    @contextmanager
-    def _without_feature_names(self):
-        """Validated rows have lost them, which is no reason for a warning."""
-        names = vars(self).pop("feature_names_in_", None)
-        try:
-            yield
-        finally:
-            if names is not None:
-                self.feature_names_in_ = names
 
 
 @contextmanager

@@ -27,35 +27,38 @@ def minimise(epochs, rows, *, max_iter, max_fun, tol, on_iteration):
     scipy.optimize.OptimizeResult
         Its ``status`` is 0 also when ``on_iteration`` ended it.
     """
-    params = epochs.params[: epochs.gradient.size]  # without buffers
+
+    def params():
+        """Without buffers; a run may have moved them."""
+        return epochs.params[: epochs.gradient.size]
 
     def loss_and_gradient(x):
-        params[:] = x
+        params()[:] = x
         loss, gradient = epochs.loss_and_gradient(rows)
         return loss, gradient.copy()
 
     def callback(intermediate_result):
-        params[:] = intermediate_result.x
-        iterate.save()
+        params()[:] = intermediate_result.x
+        iterate.save(params())
         if on_iteration(float(intermediate_result.fun)):
             raise StopIteration
 
-    iterate = Checkpoint(params)
-    in_the_way = params.size > _SERIAL_SUM or epochs.threads.most > 1
+    iterate = Checkpoint(params())
+    in_the_way = params().size > _SERIAL_SUM or epochs.threads.most > 1
     try:
         with on_one_thread() if in_the_way else nullcontext():
             result = minimize(
                 loss_and_gradient,
-                params.copy(),
+                params().copy(),
                 method="L-BFGS-B",
                 jac=True,
                 callback=callback,
                 options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
             )
     except KeyboardInterrupt:
-        iterate.restore()
+        iterate.restore(params())
         raise
     if result.status == _STOPPED_BY_CALLBACK:
         result.status, result.message = 0, "Stopped early."
-    params[:] = result.x
+    params()[:] = result.x
     return result

@@ -47,6 +47,15 @@ class Optimizer:
         self.n_steps = self.n_epochs = self.n_plateaus = 0
         self.learning_rate_init = self._watch = None
 
+    def fits(self, name, n_params, dtype):
+        """Whether it can go on with such a network."""
+        moments = self.moments
+        return (
+            self.name == name
+            and moments.shape[1] == n_params
+            and moments.dtype == dtype
+        )
+
     def configure(
         self,
         *,

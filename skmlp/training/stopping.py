@@ -41,14 +41,14 @@ class Checkpoint:
     """A copy of weights to return to."""
 
     def __init__(self, params):
-        self.params = params
         self._copy = params.copy()
 
-    def save(self):
-        self._copy[:] = self.params
+    def save(self, params):
+        self._copy[:] = params
 
-    def restore(self):
-        self.params[:] = self._copy
+    def restore(self, params):
+        """params <- the copy."""
+        params[:] = self._copy
 
 
 def all_finite(params):

@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import os
-import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,35 +12,19 @@ import numpy as np
 import pytest
 from endurance import times
 from problems import make_estimator, make_problem
+from processes import run_python
 from sklearn.model_selection import cross_val_score
 from threadpoolctl import threadpool_limits
 
-import skmlp
 from skmlp.training import inference, loop, pace, threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SOLVERS = "adam", "sgd", "lbfgs"
-TIMEOUT = 240  # seconds, for what would hang
 
 
 def flat(estimator):
     arrays = [*estimator.coefs_, *estimator.intercepts_]
     return np.concatenate([array.ravel() for array in arrays])
-
-
-def run_python(code, *arguments, **environment):
-    """Output of a fresh interpreter that imports what this one does."""
-    paths = Path(skmlp.__file__).parent.parent, Path(__file__).parent.parent
-    path = os.pathsep.join([*map(str, paths), os.environ.get("PYTHONPATH", "")])
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout.strip()
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -113,6 +96,7 @@ SIGINT = """
 import os, signal, threading, warnings
 import numpy as np
 from problems import make_estimator, make_problem
+from processes import run_python
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may ignore it
 X, y = make_problem("regression", n_rows=20000, n_features=100)
 params = dict(solver="{solver}", hidden_layer_sizes=(512, 512), max_iter=100000,
@@ -175,6 +159,7 @@ def test_concurrent_predictions(csr, threaded_blas):
 FORK_AFTER_FIT = """
 import os
 from problems import make_estimator, make_problem
+from processes import run_python
 X, y = make_problem("binary", n_rows=500)
 clf = make_estimator("binary", hidden_layer_sizes=(200, 200)).fit(X, y)
 expected = clf.predict_proba(X).tobytes()
@@ -192,6 +177,7 @@ print([os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children])
 FORK_WHILE_COMPILING = """
 import os, signal, threading, time
 from problems import make_estimator, make_problem
+from processes import run_python
 X, y = make_problem("binary")
 thread = threading.Thread(target=lambda: make_estimator("binary").fit(X, y))
 thread.start()
@@ -296,6 +282,7 @@ def test_cross_validation_in_processes(task):
 DIGEST = """
 import hashlib
 from problems import make_estimator, make_problem
+from processes import run_python
 digest = hashlib.sha256()
 for task, solver in [("multiclass", "adam"), ("multiclass", "lbfgs")]:
     X, y = make_problem(task, n_rows=500)

@@ -9,6 +9,7 @@ from problems import make_estimator, make_problem
 from sklearn.base import clone
 
 from skmlp.core.jit import DISABLED, ENTRY_KERNELS
+from skmlp.estimators.base import BaseMLP
 from skmlp.estimators.settings import STOCHASTIC_SOLVERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -82,13 +83,13 @@ def test_the_weights_that_are_kept_are_those_of_the_best_score(solver, monkeypat
     reg = make_estimator("regression", learning_rate_init=0.02, **params)
     seen = {}
 
-    def validate(params, validation):
-        loss, score = original(params, validation)
+    def validate(self, params, validation):
+        loss, score = original(self, params, validation)
         seen.setdefault(score, params.copy())
         return loss, score
 
-    original = reg._validate
-    monkeypatch.setattr(reg, "_validate", validate)
+    original = BaseMLP._validate
+    monkeypatch.setattr(BaseMLP, "_validate", validate)
     reg.fit(X, y)
     assert len(seen) > 1
     np.testing.assert_array_equal(reg._params, seen[max(seen)])

@@ -110,7 +110,7 @@ def test_validation_loss_of_quantiles_that_may_cross():
     train, val = halves("regression")
     options = {"loss": "quantile", "quantile": (0.2, 0.7)}
     model = make_estimator("regression", **options).fit(*train, **val)
-    low, high = model._predict_raw(val["X_val"], link="identity").T
+    low, high = model._predict_raw(val["X_val"], link="identity")[1].T
     expected = mean_pinball_loss(val["y_val"], low, alpha=0.2)
     expected += mean_pinball_loss(val["y_val"], high, alpha=0.7)
     assert model.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-10)

@@ -79,12 +79,12 @@ def test_checkpoint():
     params = np.arange(4.0)
     checkpoint, view = Checkpoint(params), params[1:]
     params[:] = 7
-    checkpoint.restore()
+    checkpoint.restore(params)
     np.testing.assert_array_equal(params, np.arange(4))
     params[:] = 5
-    checkpoint.save()
+    checkpoint.save(params)
     params[:] = np.nan
-    checkpoint.restore()
+    checkpoint.restore(params)
     np.testing.assert_array_equal(view, 5)  # in place: views stay valid
 
 
