@@ -25,7 +25,7 @@ from skmlp.core.architecture import make_architecture
 from skmlp.core.intrinsics import vector_view
 from skmlp.core.layout import bias_views, weight_views, weights
 from skmlp.core.products import multiply_panel, widest_panel
-from skmlp.core.team import wait
+from skmlp.core.team import begin, wait
 from skmlp.core.tiles import TILE_ROWS
 from skmlp.core.workspace import DELTAS, OUTPUTS, PRODUCTS, SLOPES, Chunk, rows_of
 from skmlp.estimators.gate import make_data
@@ -102,11 +102,13 @@ def products_only(X, y, work):
 
 
 @numba.njit(nogil=True)
-def run_tiles(C, A, panel, zero, one, depth, n):
+def run_tiles(seat, C, A, panel, zero, one, depth, n):
     """One tile's sums over and over, from factors in the first-level cache."""
+    team = begin(seat)
     for _ in range(n):
         a, size = (A, zero, depth, zero, one), (depth, TILE_ROWS, C.shape[1])
         multiply_panel(C, zero, *a, panel, zero, C.shape[1], *size, zero, zero)
+    wait(team)
 
 
 def tiles_only(work):
@@ -118,8 +120,8 @@ def tiles_only(work):
     arrays = [[np.ones(shape, work.dtype) for shape in shapes] for _ in range(size)]
 
     def run(n=n):
-        def work_of(team):
-            run_tiles(*arrays[team.rank], 0, 1, depth, n)
+        def work_of(seat):
+            run_tiles(seat, *arrays[seat.number], 0, 1, depth, n)
 
         run_together(work_of, size)
 
@@ -128,8 +130,9 @@ def tiles_only(work):
 
 
 @numba.njit(nogil=True)
-def meet(team, n):
+def meet(seat, n):
     """Wait for each other, and do nothing."""
+    team = begin(seat)
     for _ in range(n):
         wait(team)
 
@@ -143,7 +146,7 @@ def meetings_only():
     size = min(2, n_threads())
 
     def run():
-        run_together(lambda team: meet(team, _N_MEETINGS), size)
+        run_together(lambda seat: meet(seat, _N_MEETINGS), size)
 
     run()
     return run

@@ -74,7 +74,7 @@ def run_products(network, gradient, params, workspace, data, rows, sizes, n_epoc
     network, (block_size, chunk_size) = refer(network), sizes
     zero = np.int64(0)
     layout = network.layout
-    last, team = layout.table.shape[0] - 1, Team(0, 1, 0)
+    last, team = layout.table.shape[0] - 1, Team(0, 1, 0, 0, 0)
     for _ in range(n_epochs):
         for start in range(0, rows.size, block_size):
             n = min(block_size, rows.size - start)
@@ -153,7 +153,7 @@ def run_optimizer(
     step, layout, gradient, params, moments, squares, n_steps, hyper, n_epochs
 ):
     """The steps."""
-    trained, team = vector_view(params, 0, (layout.n_params,)), Team(0, 1, 0)
+    trained, team = vector_view(params, 0, (layout.n_params,)), Team(0, 1, 0, 0, 0)
     n_weights, l2, rate = layout.n_weights, 1e-7, 1e-6
     for _ in range(n_epochs * n_steps):
         begin_step(step, params, moments, rate, hyper)

@@ -26,7 +26,7 @@ from skmlp.core.minibatches import (
 from skmlp.core.network import training_network
 from skmlp.core.optimizers import OPTIMIZERS, step_address
 from skmlp.core.regularization import make_regularization
-from skmlp.core.team import ALONE, make_teams
+from skmlp.core.team import ALONE, Limits, dismiss, make_seats
 from skmlp.core.workspace import make_workspace
 from skmlp.training.loop import Epochs
 
@@ -267,8 +267,7 @@ def run_epoch(
         span[:2] = first, last
         fixed = network, state, workspace, problem.data, recipe
         arguments = arguments_of_threads(n_threads, *fixed)
-        while not run_together(n_threads, partial(_run_blocks, arguments)):
-            pass  # on a busy machine the others may have left before all came
+        assert run_together(n_threads, partial(_run_blocks, arguments)) == last
     return state.loss[0] / len(order), state.gradient
 
 
@@ -278,22 +277,31 @@ def force_replicas(patch, replicas):
     patch.setattr(workspaces, "_plan", workspaces._plan.__wrapped__)
 
 
-def _run_blocks(arguments, team):
-    return run_blocks(*arguments[team.rank], team)
+def _run_blocks(arguments, seat):
+    return run_blocks(*arguments[seat.number], seat)
 
 
-def run_together(n_threads, work, *arguments):
-    """Call ``work(team, *arguments)`` in so many threads, all at once.
+# However busy the machine is.
+PATIENT = Limits(arrival=60, back=60, patience=60, lost=60)
+
+
+def run_together(n_threads, work):
+    """Call ``work(seat)`` in so many threads, all at once.
 
     Returns what it returned in the first one.
     """
     if n_threads == 1:
-        return work(ALONE, *arguments)
-    teams, counter = make_teams(n_threads)
+        return work(ALONE)
+    (seat, *others), board = make_seats(n_threads, PATIENT)
     with ThreadPoolExecutor(n_threads) as pool:
-        results = list(pool.map(lambda team: work(team, *arguments), teams))
-    assert counter[0] > 0  # they met
-    return results[0]
+        results = [pool.submit(work, other) for other in others]
+        try:
+            first = work(seat)
+        finally:
+            dismiss(board)
+    for result in results:
+        result.result()
+    return first
 
 
 def loss_and_gradient(problem, **options):

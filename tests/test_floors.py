@@ -24,7 +24,7 @@ EXCEPTIONS = {
     "core/tiles.py": {"numba", "llvmlite"},
     "core/vectors.py": {"numba", "llvmlite"},
     "training/blas.py": {"sklearn"},
-    "training/threads.py": {"sklearn"},
+    "training/threads.py": {"joblib", "sklearn"},
 }
 
 

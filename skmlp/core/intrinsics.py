@@ -24,9 +24,8 @@ from numba.extending import (
 
 from skmlp.core.jit import DISABLED, STRICT_MATH, jit
 
-DISMISSED = 2**62
-_SPINS = 1000  # some tens of microseconds
 _GIVE_WAY = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
+_MONOTONIC = 6 if sys.platform == "darwin" else 1  # of clock_gettime
 
 
 def by_dtype(single, double):
@@ -171,45 +170,99 @@ def _caller(return_type):
     return call
 
 
+_WORD = ir.IntType(64)
+
+
+def _word(builder, address):
+    return builder.inttoptr(address, _WORD.as_pointer())
+
+
 @intrinsic
-def _meet(typing_context, counter, size, patience):
-    """Count this thread in, and wait for the last one of ``size`` to be counted.
-
-    ``counter`` is the address of an integer, which is returned. From `DISMISSED` on,
-    nobody waits. Who has looked ``patience`` times in vain dismisses all.
-
-    It waits a while without giving up its core, since the others mostly come at once.
-    """
+def _load(typing_context, address):
+    """The number at an address that other threads write to."""
 
     def generate(context, builder, signature, args):
-        integer = ir.IntType(64)
-        counter = builder.inttoptr(args[0], integer.as_pointer())
-        before = builder.atomic_rmw("add", counter, integer(1), "seq_cst")
-        rounds = builder.add(builder.udiv(before, args[1]), integer(1))
-        goal, end = builder.mul(rounds, args[1]), integer(DISMISSED)
-        goal = builder.select(builder.icmp_signed("<", goal, end), goal, end)
-        spins = cgutils.alloca_once_value(builder, integer(0))
-        look = builder.append_basic_block("look")
-        relax = builder.append_basic_block("relax")
-        done = builder.append_basic_block("done")
-        builder.branch(look)
-        builder.position_at_end(look)
-        arrived = builder.load_atomic(counter, "seq_cst", 8)
-        builder.cbranch(builder.icmp_signed("<", arrived, goal), relax, done)
-        builder.position_at_end(relax)
-        n_spins = builder.add(builder.load(spins), integer(1))
-        builder.store(n_spins, spins)
+        return builder.load_atomic(_word(builder, args[0]), "seq_cst", 8)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def _store(typing_context, address, value):
+    """Write the number at an address that other threads read."""
+
+    def generate(context, builder, signature, args):
+        builder.store_atomic(args[1], _word(builder, args[0]), "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
+def _add(typing_context, address, value):
+    """Add to the number at an address; returns what was there before."""
+
+    def generate(context, builder, signature, args):
+        return builder.atomic_rmw("add", _word(builder, args[0]), args[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def _replace(typing_context, address, old, new):
+    """Write a number if the old one is still there; returns whether it was."""
+
+    def generate(context, builder, signature, args):
+        place = _word(builder, args[0])
+        pair = builder.cmpxchg(place, args[1], args[2], "seq_cst", "seq_cst")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def _relax(typing_context):
+    """Tell the processor that this thread waits."""
+
+    def generate(context, builder, signature, args):
         if context.codegen().magic_tuple()[0].startswith("x86_64"):
             _call_bare(builder, ir.VoidType(), "llvm.x86.sse2.pause")
-        with builder.if_then(builder.icmp_signed(">", n_spins, integer(_SPINS))):
-            _call_bare(builder, ir.IntType(32), _GIVE_WAY)
-        with builder.if_then(builder.icmp_signed(">", n_spins, args[2])):
-            builder.cmpxchg(counter, arrived, end, "seq_cst", "seq_cst")
-        builder.branch(look)
-        builder.position_at_end(done)
-        return arrived
+        return context.get_dummy_value()
 
-    return types.intp(types.intp, types.intp, types.intp), generate
+    return types.void(), generate
+
+
+@intrinsic
+def _give_way(typing_context):
+    """Let other threads have the core."""
+
+    def generate(context, builder, signature, args):
+        _call_bare(builder, ir.IntType(32), _GIVE_WAY)
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def _clock(typing_context):
+    """Nanoseconds of a clock that only goes forward."""
+
+    def generate(context, builder, signature, args):
+        if sys.platform == "win32":
+            kind = ir.FunctionType(_WORD, [])
+            name, factor = "GetTickCount64", 1_000_000
+            ticks = cgutils.get_or_insert_function(builder.module, kind, name)
+            return builder.mul(builder.call(ticks, []), _WORD(factor))
+        # struct timespec of 64-bit systems: seconds, then nanoseconds
+        time = cgutils.alloca_once(builder, ir.ArrayType(_WORD, 2))
+        kind = ir.FunctionType(ir.IntType(32), [ir.IntType(32), time.type])
+        name = "clock_gettime"
+        read = cgutils.get_or_insert_function(builder.module, kind, name)
+        builder.call(read, [ir.IntType(32)(_MONOTONIC), time])
+        seconds, rest = cgutils.unpack_tuple(builder, builder.load(time), 2)
+        return builder.add(builder.mul(seconds, _WORD(1_000_000_000)), rest)
+
+    return types.int64(), generate
 
 
 @intrinsic
@@ -234,11 +287,11 @@ def _call_bare(builder, return_type, name):
 
 if DISABLED:
 
-    def meet(counter, size, patience):
+    def _compiled_only(*arguments):
         raise RuntimeError("threads work together in compiled kernels only")
 
-    def draw_bits(function, state):
-        raise RuntimeError("bits are drawn in compiled kernels only")
+    load_word = store_word = add_to_word = replace_word = _compiled_only
+    relax = give_way = clock = draw_bits = _compiled_only
 
     def matrix_view(vector, start, shape):
         return flat(vector)[start : start + shape[0] * shape[1]].reshape(shape)
@@ -259,7 +312,8 @@ if DISABLED:
         return array.reshape(-1)
 
 else:
-    meet, draw_bits = _meet, _draw_bits
+    load_word, store_word, add_to_word, replace_word = _load, _store, _add, _replace
+    relax, give_way, clock, draw_bits = _relax, _give_way, _clock, _draw_bits
     matrix_view = _view(2)
     borrowed_matrix = _view(2, borrowed=True)
     vector_view = _view(1)

@@ -22,7 +22,7 @@ from skmlp.core.network import (
 )
 from skmlp.core.optimizers import begin_step, stretch, update
 from skmlp.core.regularization import Regularization, averaging_factor
-from skmlp.core.team import alone, begin, share, wait
+from skmlp.core.team import alone, are_together, begin, share, wait
 from skmlp.core.workspace import (
     NO_LAYER,
     WEIGHT,
@@ -261,7 +261,8 @@ def run_block(network, state, workspace, data, recipe, i, team):
     """Add the i-th block's gradient, and take the step if its minibatch is complete.
 
     Between two meetings of the threads nobody reads what another one writes. With
-    replicas there is one meeting, when all chunks have their gradients.
+    replicas there is one meeting, when all chunks have their gradients. Returns whether
+    all threads came to all meetings; where one did not, a replica is as it was before.
     """
     layout, batch_size = network.layout, recipe.batch_size
     owners = alone(team) if workspace.has_replicas else team  # of the parameters
@@ -282,16 +283,19 @@ def run_block(network, state, workspace, data, recipe, i, team):
     is_first = part == 0 or i == recipe.span[FIRST]  # for threads that are new, too
     if is_first or rows.size < recipe.block_size:  # whose products may be small
         pack_weights(network, state.params, workspace, rows.size, owners)
-        wait(owners)
+        if not wait(owners):
+            return False
     work_through(network, state, workspace, data, recipe, block, n_batch, at, team)
-    wait(team)
+    if not wait(team):
+        return False
     if is_last and owners.rank == 0:
         rate = recipe.rates[step]
         begin_step(recipe.step, state.params, state.moments, rate, state.hyper)
     if not workspace.has_replicas:
         fixed = network, state.gradient, workspace, data, block, part
         weight_gradient(*fixed, team.rank, team)
-        wait(team)
+        if not wait(team):
+            return False
     add_up(layout, state.gradient, workspace, at, n_chunks, part, owners)
     if owners.rank == 0:
         loss = loss_of_chunks(workspace, at, n_chunks)
@@ -300,8 +304,8 @@ def run_block(network, state, workspace, data, recipe, i, team):
         penalty = take_step(layout, state, workspace, recipe, n_batch, step, owners)
         if owners.rank == 0:
             state.loss[0] += (state.loss[1] + penalty) * n_batch
-    else:
-        wait(owners)
+        return are_together(owners)
+    return wait(owners)
 
 
 @jit
@@ -312,10 +316,13 @@ def copy(target, source):
 
 
 @jit
-def follow(state, origin, is_first):
-    """Bring a replica to where the first thread is before a run."""
+def follow(state, origin, is_new):
+    """Bring a replica to where the first thread is before a run.
+
+    If it was in the run before, only parameters may differ.
+    """
     copy(state.params, origin.params)
-    if is_first:
+    if is_new:
         copy(state.average, origin.average)
         copy(state.gradient, origin.gradient)
         copy(flat(state.moments), flat(origin.moments))
@@ -323,25 +330,32 @@ def follow(state, origin, is_first):
 
 
 @jit(entry=True)
-def run_blocks(network, state, workspace, origin, data, recipe, team):
+def run_blocks(network, state, workspace, origin, data, recipe, seat):
     """Run the blocks of ``recipe.span`` together with the other threads of the team.
 
-    Returns whether it did: not if they have left meanwhile. All but the first thread
-    stay for its next runs, which may differ in numbers only, not in arrays. Between
-    runs parameters in ``origin``, the first thread's state, may be changed, but nothing
-    else in it.
+    Returns, in the first thread, which block is the next: the one behind the last, or
+    that in which a thread was lost. All but the first thread stay for its next runs,
+    which may differ in numbers only, not in arrays. Between runs parameters in
+    ``origin``, the first thread's state, may be changed, but nothing else in it.
     """
     network, state, workspace = refer(network), refer(state), refer(workspace)
     origin, data, recipe = refer(origin), refer(data), refer(recipe)
-    is_first = True
-    while begin(team):
+    latest = np.int64(-2)
+    while True:
+        team = begin(seat)
+        if team.size == 0:
+            return np.int64(0)
         if workspace.has_replicas and team.rank > 0:
-            follow(state, origin, is_first)
-            is_first = False
-        for i in range(recipe.span[FIRST], recipe.span[LAST]):
-            run_block(network, state, workspace, data, recipe, i, team)
-        if workspace.has_replicas:
-            wait(team)  # since the next run's numbers will be in the same place
+            follow(state, origin, team.run != latest + 1)
+            latest = team.run
+        i, last, together = recipe.span[FIRST], recipe.span[LAST], True
+        while i < last and together:
+            together = run_block(network, state, workspace, data, recipe, i, team)
+            i += np.int64(together)
+        if together and workspace.has_replicas:
+            # Since the next run's numbers will be in the same place.
+            together = wait(team)
         if team.rank == 0:
-            return True
-    return False
+            return i
+        if not together:
+            return np.int64(0)

@@ -6,7 +6,7 @@ from skmlp.core.inputs import n_dense_rows
 from skmlp.core.intrinsics import borrowed_matrix, call, refer, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.network import forward, pack_weights
-from skmlp.core.team import wait
+from skmlp.core.team import begin, wait
 from skmlp.core.workspace import OUTPUTS, Chunk, rows_of
 
 
@@ -19,20 +19,23 @@ def consecutive_rows(data, rows):
 
 @jit(entry=True)
 def predict_blocks(
-    network, params, workspace, data, rows, out, block_size, layer, team
+    network, params, workspace, data, rows, out, block_size, layer, seat
 ):
     """out[i] <- units of ``layer`` for each of ``rows``, which are consecutive.
 
     Those of the last layer are link(raw prediction). Each thread of the team takes some
-    of the blocks, and has room for one in the workspace.
+    of the blocks, and has room for one in the workspace. Returns whether all blocks are
+    done, which the first thread knows.
     """
     network, workspace, data = refer(network), refer(workspace), refer(data)
     layout, no_key = network.layout, np.int64(0)  # a literal is a type of its own
-    if not wait(team):
-        return
+    team = begin(seat)
+    if team.size == 0:
+        return False
     n_packed = min(block_size, rows.size)
     pack_weights(network, params, workspace, n_packed, team)
-    wait(team)
+    if not wait(team):
+        return False
     for start in range(team.rank * block_size, rows.size, team.size * block_size):
         n_rows = min(block_size, rows.size - start)
         block = vector_view(rows, start, (n_rows,))
@@ -47,3 +50,4 @@ def predict_blocks(
         for i in range(n_rows):
             for k in range(Z.shape[1]):
                 out[start + i, k] = Z[i, k]
+    return wait(team)

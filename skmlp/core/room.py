@@ -10,8 +10,8 @@ _ENOUGH_BYTES = 1 << 19
 _starting = threading.Lock()  # the size holds for all threads that start meanwhile
 hold_at_fork(_starting)
 
-_os_thread = ctypes.pythonapi.PyThread_get_thread_ident
-_os_thread.restype = ctypes.c_ulong
+os_thread = ctypes.pythonapi.PyThread_get_thread_ident
+os_thread.restype = ctypes.c_ulong
 
 
 def with_room(function):
@@ -45,7 +45,7 @@ def with_room(function):
 def _has_room():
     """Whether this is the main thread, or one that gevent or eventlet have replaced by
     parts of another: a new thread would be no other one of the system's."""
-    thread = _os_thread()
+    thread = os_thread()
     return threading.get_ident() != thread or threading.main_thread().ident == thread
 
 

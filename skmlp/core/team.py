@@ -1,77 +1,226 @@
-"""Threads that work on one fit together, and wait for each other.
+"""Threads that work on one run of a kernel together, and wait for each other.
 
-All of them run the same kernel. Its pieces depend on shapes alone, each is done by one
+All of them call the same kernel. Its pieces depend on shapes alone, each is done by one
 thread, and sums over pieces are taken in the same order: results do not depend on how
 many threads there are.
+
+Nobody is waited for who has not come, nor without limit. The first thread opens a run
+(`begin`) together with the helpers that have arrived by a deadline; a helper that comes
+later waits for the next run, and leaves if there is none soon. In a run threads meet
+(`wait`). Who waits too long for another one dismisses the team: nobody waits any more,
+and all leave. What a lost thread may still write to must then be given up.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import DISMISSED, meet
+from skmlp.core.intrinsics import (
+    add_to_word,
+    clock,
+    give_way,
+    load_word,
+    relax,
+    replace_word,
+    store_word,
+)
 from skmlp.core.jit import jit
-from skmlp.core.memory import empty_arrays
+from skmlp.core.memory import LINE, empty_arrays
 
-# Looks at the counter: about a millisecond, and more than anyone takes.
-_PATIENCE, _FOR_EVER = 8000, 2**62
+DISMISSED = 2**62
+# Places on the board, in bytes; each in a line of the cache of its own.
+_DOOR, _GO, _COUNTER, _LIMITS = range(0, 4 * LINE, LINE)
+_BASE = _GO + 8
+_ARRIVAL, _RETURN, _PATIENCE, _LOST = range(_LIMITS, _LIMITS + 32, 8)
+_RUN = 2**16  # door and go: number of the run times this, plus a number of threads
+_SPINS = 1000  # some tens of microseconds, before a waiting thread gives way
+_LONGEST_LOOK = 50_000_000  # nanoseconds; who was stopped for longer has not waited
+
+
+class Limits(NamedTuple):
+    """How long threads wait for each other, in seconds.
+
+    Attributes
+    ----------
+    arrival : float
+        For helpers, at the first run.
+    back : float
+        For helpers that were in the run before.
+    patience : float
+        For the next run.
+    lost : float
+        For each other within a run.
+    """
+
+    arrival: float
+    back: float
+    patience: float
+    lost: float
+
+
+class Seat(NamedTuple):
+    """What a thread needs to come to a team.
+
+    Attributes
+    ----------
+    number : int
+        Zero for the first thread, which opens runs. Helpers get their rank in a run
+        when they come.
+    size : int
+        How many threads there may be.
+    board : int
+        Address of the numbers by which they know of each other.
+    """
+
+    number: int
+    size: int
+    board: int
 
 
 class Team(NamedTuple):
-    """A thread's place among those that run a kernel together.
+    """A thread's place among those that are in a run.
 
     Attributes
     ----------
     rank, size : int
-    counter : int
-        Address of a number: how often one of them came to where they wait for each
-        other.
+        The size is zero if there is no run for this thread.
+    board : int
+    base : int
+        What the counter of meetings was before the run.
+    run : int
+        Number of the run.
     """
 
     rank: int
     size: int
-    counter: int
+    board: int
+    base: int
+    run: int
 
 
-ALONE = Team(0, 1, 0)
+ALONE = Seat(0, 1, 0)
 
 
-def make_teams(size):
-    """One for each thread, and the array that holds their counter."""
-    (counter,) = empty_arrays((((1,), np.int64),))
-    counter[0] = 0
-    return [Team(rank, size, counter.ctypes.data) for rank in range(size)], counter
+def make_seats(size, limits):
+    """A seat for each thread, and the array that is their board."""
+    (board,) = empty_arrays((((4 * LINE // 8,), np.int64),))
+    board[:] = 0
+    board[_LIMITS // 8 :][: len(limits)] = [int(1e9 * limit) for limit in limits]
+    address = board.ctypes.data
+    return [Seat(number, size, address) for number in range(size)], board
 
 
-def dismiss(counter):
-    """Let nobody wait for a thread that will not come."""
-    counter[0] = DISMISSED
+def dismiss(board):
+    """Let helpers that wait for a run leave, and those that come."""
+    board[_DOOR // 8] = board[_GO // 8] = DISMISSED
+
+
+def is_dismissed(board):
+    """Whether helpers have left, or will."""
+    return board[_DOOR // 8] >= DISMISSED
+
+
+@jit
+def reaches(place, goal, limit):
+    """Wait until the number at ``place`` is as large; whether it is so in time.
+
+    It waits a while without giving up its core, since others mostly come at once.
+    """
+    for _ in range(_SPINS):
+        if load_word(place) >= goal:
+            return True
+        relax()
+    waited, before = np.int64(0), clock()
+    while load_word(place) < goal:
+        if waited > limit:
+            return False
+        give_way()
+        now = clock()
+        waited += min(now - before, _LONGEST_LOOK)
+        before = now
+    return True
+
+
+@jit
+def are_together(team):
+    """Whether all threads came to where they met last."""
+    return team.size == 1 or load_word(team.board + _COUNTER) < DISMISSED
 
 
 @jit
 def wait(team):
-    """Until all threads have come here; returns whether they have."""
+    """Wait until all threads of the run have come here; whether they have."""
     if team.size == 1:
         return True
-    return meet(team.counter, team.size, _FOR_EVER) < DISMISSED
+    counter = team.board + _COUNTER
+    n_before = add_to_word(counter, 1) - team.base
+    goal = team.base + (n_before // team.size + 1) * team.size
+    goal = min(goal, DISMISSED)
+    if not reaches(counter, goal, load_word(team.board + _LOST)):
+        seen = load_word(counter)
+        while seen < goal and not replace_word(counter, seen, DISMISSED):
+            seen = load_word(counter)
+    return are_together(team)
 
 
 @jit
 def alone(team):
     """The thread as a team of its own."""
-    return Team(np.int64(0), np.int64(1), team.counter)
+    return Team(np.int64(0), np.int64(1), team.board, team.base, team.run)
 
 
 @jit
-def begin(team):
-    """Wait for the first thread, which calls the others to work; whether it has come.
+def begin(seat):
+    """The team of the next run, without threads if this one is not to be in it."""
+    none = np.int64(0)
+    if seat.size == 1:
+        return Team(none, np.int64(1), np.int64(seat.board), none, none)
+    return open_run(seat) if seat.number == 0 else join_run(seat)
 
-    If it does not come for a while they leave, all of them.
-    """
-    if team.size == 1:
-        return True
-    patience = _FOR_EVER if team.rank == 0 else _PATIENCE
-    return meet(team.counter, team.size, patience) < DISMISSED
+
+@jit
+def open_run(seat):
+    """Begin a run with the helpers that have arrived."""
+    door, none = seat.board + _DOOR, np.int64(0)
+    arrived = load_word(door)
+    run = arrived // _RUN
+    if arrived < DISMISSED:
+        limit = load_word(seat.board + (_ARRIVAL if run == 0 else _RETURN))
+        reaches(door, run * _RUN + seat.size - 1, limit)
+        arrived = load_word(door)
+    while arrived < DISMISSED and not replace_word(door, arrived, (run + 1) * _RUN):
+        arrived = load_word(door)
+    if arrived >= DISMISSED:
+        return Team(none, np.int64(1), np.int64(seat.board), none, none)
+    size, base = arrived - run * _RUN + 1, load_word(seat.board + _COUNTER)
+    store_word(seat.board + _BASE, base)
+    store_word(seat.board + _GO, (run + 1) * _RUN + size)
+    return Team(none, size, np.int64(seat.board), base, run)
+
+
+@jit
+def join_run(seat):
+    """Wait for the next run. If none begins for a while, all helpers leave."""
+    door, go, none = seat.board + _DOOR, seat.board + _GO, np.int64(0)
+    leaves = Team(none, none, np.int64(seat.board), none, none)
+    arrived = add_to_word(door, 1)
+    if arrived >= DISMISSED:
+        return leaves
+    run, rank = arrived // _RUN, arrived % _RUN + 1
+    if not reaches(go, (run + 1) * _RUN, load_word(seat.board + _PATIENCE)):
+        seen = load_word(door)
+        while seen < (run + 1) * _RUN and not replace_word(door, seen, DISMISSED):
+            seen = load_word(door)
+        if seen < (run + 1) * _RUN or seen >= DISMISSED:
+            return leaves
+        # The run has begun just now.
+        reaches(go, (run + 1) * _RUN, load_word(seat.board + _LOST))
+    begun = load_word(go)
+    if begun // _RUN != run + 1:
+        return leaves
+    return Team(
+        rank, begun % _RUN, np.int64(seat.board), load_word(seat.board + _BASE), run
+    )
 
 
 @jit

@@ -121,7 +121,7 @@ class Solvers:
             epochs.data = self._augmented(training)
         n_steps_before, (n_steps, n_seen) = optimizer.n_steps, epochs.size(order)
         rates, base_rates = optimizer.rates(n_steps)
-        with optimizer.training(epochs.params):
+        with optimizer.training(epochs):
             loss = epochs.run(
                 order,
                 rates,
@@ -130,6 +130,7 @@ class Solvers:
                 base_rates=base_rates,
                 n_steps_before=n_steps_before,
             )
+            optimizer.moments, optimizer.hyper = epochs.moments, epochs.hyper
         self.t_ += n_seen
         self.learning_rates_.append(optimizer.scheduled_rate)
         return loss

@@ -1,11 +1,14 @@
 """BLAS's own threads: how many there may be, and doing without them for a while."""
 
+import _thread
 import os
 from contextlib import contextmanager
 from functools import cache
-from threading import Event, Lock, Thread
+from threading import Lock
 
 from sklearn.utils.parallel import _get_threadpool_controller
+
+_PATIENCE_SECONDS = 1.0  # with a thread that is late, BLAS keeps its own
 
 
 class _Keeper:
@@ -23,51 +26,70 @@ class _Keeper:
     def __init__(self):
         self.limits_outside = None
         self._lock, self._n_inside = Lock(), 0
-        self._leave, self._thread = Event(), None
+        self._entered = self._leave = self._left = _thread.allocate_lock()
 
     def __enter__(self):
         with self._lock:
+            if self._n_inside == 0:
+                self._begin()
             self._n_inside += 1
-            try:
-                if self._n_inside == 1:
-                    self._begin()
-            except BaseException:
-                self._end()
-                raise
+            entered = self._entered
+        _pass(entered)
 
     def __exit__(self, *error):
         with self._lock:
-            self._end()
+            self._n_inside -= 1
+            if self._n_inside > 0:
+                return
+            _open(self._leave)
+            left = self._left
+        _pass(left)
+        with self._lock:
+            if self._n_inside == 0:
+                self.limits_outside = None
 
     def _begin(self):
-        self.limits_outside = _limits()
-        entered, self._leave = Event(), Event()
-        hold = Thread(target=_hold, args=(entered, self._leave), daemon=True)
+        self.limits_outside = self.limits_outside or _limits()
+        before, doors = self._left, [_closed_door() for _ in range(3)]
+        self._entered, self._leave, self._left = doors
         try:
-            hold.start()
+            _thread.start_new_thread(_hold, (before, *doors))
         except RuntimeError:  # no thread to be had; BLAS keeps its own
-            return
-        self._thread = hold
-        entered.wait()
-
-    def _end(self):
-        self._n_inside -= 1
-        if self._n_inside == 0:
-            self._leave.set()
-            try:
-                if self._thread is not None:
-                    self._thread.join()
-            finally:
-                self._thread, self.limits_outside = None, None
+            for door in doors:
+                door.release()
 
 
-def _hold(entered, leave):
+# Doors are locks that one thread opens for those that wait behind. Nobody waits while
+# holding another lock, nor without limit: under gevent and eventlet, who waits may be
+# the thread that is waited for.
+
+
+def _closed_door():
+    door = _thread.allocate_lock()
+    door.acquire()
+    return door
+
+
+def _open(door):
+    if door.locked():
+        door.release()
+
+
+def _pass(door):
+    if door.acquire(timeout=_PATIENCE_SECONDS):
+        door.release()
+
+
+def _hold(before, entered, leave, left):
     try:
-        with _get_threadpool_controller().limit(limits=1, user_api="blas"):
-            entered.set()
-            leave.wait()
+        _pass(before)
+        if leave.locked():
+            with _get_threadpool_controller().limit(limits=1, user_api="blas"):
+                entered.release()
+                leave.acquire()
     finally:
-        entered.set()
+        _open(entered)
+        left.release()
 
 
 @cache

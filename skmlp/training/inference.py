@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skmlp.core.checks import check_network
 from skmlp.core.inputs import read_only
 from skmlp.core.jit import entry_point
 from skmlp.core.losses import LINKS, LOSSES, loss_hyper
@@ -29,35 +30,45 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     -------
     ndarray of shape (n_rows, n_units), of the dtype of ``params``
     """
-    layout = architecture.layout()
-    n_rows = data.n_rows
-    block_size = prediction_block_size(architecture, data, n_rows)
-    network = prediction_network(architecture, link, params.dtype, sparse=data.sparse)
-    row_flops = 2 * layout.n_weights
-    n_blocks = -(-n_rows // block_size)
+    check_network(architecture.layout(), params, data)
+    n_blocks, block_size = _blocks(architecture, data)
+    row_flops = 2 * architecture.layout().n_weights
     threads = Threads(n_blocks, block_size * row_flops, n_blocks)
-    workspace = make_workspace(
-        architecture,
-        block_size,
-        params.dtype,
-        sparse=data.sparse,
-        training=False,
-        team_size=threads.most,
-    )
-    sizes = architecture.sizes
-    layer = len(sizes) - 1 if layer is None else layer
-    out = np.empty((n_rows, sizes[layer]), params.dtype)
+    fixed = architecture, params, data, link, layer, block_size
+    with threads:
+        out = _predict_blocks(*fixed, n_blocks, threads)
+        if threads.is_lost:  # a lost thread may write to what it knows at any time
+            out = _predict_blocks(*fixed, n_blocks, threads)
+    return out
 
-    def run(team, first, last):
+
+def _blocks(architecture, data):
+    """How many blocks of rows there are, and their size."""
+    block_size = prediction_block_size(architecture, data, data.n_rows)
+    return -(-data.n_rows // block_size), block_size
+
+
+def _predict_blocks(
+    architecture, params, data, link, layer, block_size, n_blocks, threads
+):
+    """Predictions in new memory, complete unless a thread is lost on the way."""
+    sizes, n_rows, dtype = architecture.sizes, data.n_rows, params.dtype
+    options = {"sparse": data.sparse, "training": False, "team_size": threads.most}
+    workspace = make_workspace(architecture, block_size, dtype, **options)
+    network = prediction_network(architecture, link, dtype, sparse=data.sparse)
+    layer = len(sizes) - 1 if layer is None else layer
+    out = np.empty((n_rows, sizes[layer]), dtype)
+
+    def run(seat, first, last):
         start, stop = first * block_size, min(last * block_size, n_rows)
         rows, part = read_only(np.arange(start, stop)), out[start:stop]
         fixed = network, params, workspace, data, rows, part, block_size, layer
-        entry_point(predict_blocks, params.dtype, (*fixed, ALONE))(*fixed, team)
+        kernel = entry_point(predict_blocks, dtype, (*fixed, ALONE))
+        return last if kernel(*fixed, seat) else first
 
-    first = 0
-    with threads:
-        while first < n_blocks:
-            first = threads.run(run, first, n_blocks)
+    first, alone = 0, threads.is_lost
+    while first < n_blocks and threads.is_lost == alone:
+        first = threads.run(run, first, n_blocks)
     return out
 
 

@@ -1,13 +1,10 @@
 """L-BFGS: scipy on the flat vector, in double precision."""
 
-from contextlib import nullcontext
-
 from scipy.optimize import minimize
 
 from skmlp.training.blas import on_one_thread
 from skmlp.training.stopping import Checkpoint
 
-_SERIAL_SUM = 10_000  # numbers that SciPy's BLAS sums on one thread in any case
 _STOPPED_BY_CALLBACK = 99  # scipy's status after StopIteration
 
 
@@ -44,9 +41,8 @@ def minimise(epochs, rows, *, max_iter, max_fun, tol, on_iteration):
             raise StopIteration
 
     iterate = Checkpoint(params())
-    in_the_way = params().size > _SERIAL_SUM or epochs.threads.most > 1
     try:
-        with on_one_thread() if in_the_way else nullcontext():
+        with on_one_thread():
             result = minimize(
                 loss_and_gradient,
                 params().copy(),

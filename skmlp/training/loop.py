@@ -1,13 +1,15 @@
 """The stochastic loop: one epoch after another, in runs short enough to interrupt."""
 
+from functools import partial
 from math import isfinite
 from operator import is_
 
 import numpy as np
 
+from skmlp.core.checks import check_training
 from skmlp.core.inputs import read_only
 from skmlp.core.jit import entry_point
-from skmlp.core.memory import empty_arrays
+from skmlp.core.memory import empty_arrays, empty_like
 from skmlp.core.minibatches import (
     FIRST,
     LAST,
@@ -105,8 +107,6 @@ class Epochs:
             sparse=data.sparse,
         )
         self.params = params
-        forms = ((layout.n_params,), dtype), ((2,), np.float64), ((3,), np.int64)
-        self.gradient, self._loss, self._span = empty_arrays(forms)
         self.data = data
         self.threads = Threads(
             -(-block_size // chunk_size),
@@ -114,15 +114,8 @@ class Epochs:
             n_blocks(n_seen, n_steps, batch_size, block_size) * n_epochs,
             stay=True,
         )
-        self.workspace = make_workspace(
-            architecture,
-            block_size,
-            dtype,
-            sparse=data.sparse,
-            training=True,
-            chunk_size=chunk_size,
-            team_size=self.threads.most,
-        )
+        self._make_memory = partial(_memory, architecture, block_size, chunk_size)
+        self._take_new_memory()
         self.batch_size, self.last_batch = batch_size, last_batch
         self.block_size, self.chunk_size = block_size, chunk_size
         self.alpha, self.mean_weight = float(alpha), float(mean_weight)
@@ -132,7 +125,7 @@ class Epochs:
         )
         self.average = np.empty(0, dtype) if average is None else average
         self.seed = seed
-        self._given = self._arguments = self._kernel = None
+        self._given = self._arguments = self._kernel = self._before = None
         self._nothing = np.empty((0, self.gradient.size), dtype), np.empty(0)
 
     def __enter__(self):
@@ -147,17 +140,25 @@ class Epochs:
         return minibatches(rows.size, self.batch_size, self.last_batch)
 
     def run(self, rows, rates, moments, hyper, *, base_rates=None, n_steps_before=0):
-        """One epoch over ``rows`` in this order; returns the mean loss."""
+        """One epoch over ``rows`` in this order; returns the mean loss.
+
+        Afterwards what it changes is in the attributes of these names. They are the
+        arrays that were given, unless a thread was lost that may still write to them.
+        """
         self._prepare(rows, moments, hyper)
         self._rates[:] = rates
         self._base_rates[:] = rates if base_rates is None else base_rates
         self._loss[:] = 0
         self._span[STEPS_BEFORE] = n_steps_before
+        self._before = None
         n_steps, n_seen = self.size(rows)
         n_total = n_blocks(n_seen, n_steps, self.batch_size, self.block_size)
         first = 0
         while first < n_total and isfinite(self._loss[0]):
+            was_lost = self.threads.is_lost
             first = self.threads.run(self._work, first, n_total)
+            if self.threads.is_lost and not was_lost:
+                first = self._give_up_shared_memory(first)
         return float(self._loss[0]) / n_seen
 
     def _prepare(self, *given):
@@ -166,11 +167,9 @@ class Epochs:
         if self._given is not None and all(map(is_, given, self._given)):
             return
         self.threads.dismiss()
-        self._given, (rows, moments, hyper, data) = given, given
+        self._given, (rows, self.moments, self.hyper, data) = given, given
         n_steps, n_seen = self.size(rows)
         self._rates, self._base_rates = np.empty((2, n_steps))
-        params, average, gradient = self.params, self.average, self.gradient
-        state = State(params, average, gradient, moments, hyper, self._loss)
         recipe = Recipe(
             read_only(rows[:n_seen]),
             self._rates,
@@ -185,18 +184,78 @@ class Epochs:
             self.seed,
             self._span,
         )
+        state = self._state()
+        check_training(self.network.layout, self.workspace, state, data, recipe)
         fixed = self.network, state, self.workspace, data, recipe
         self._arguments = arguments_of_threads(self.threads.most, *fixed)
         if self._kernel is None:
             arguments = *self._arguments[0], ALONE
-            self._kernel = entry_point(run_blocks, params.dtype, arguments)
+            self._kernel = entry_point(run_blocks, self.params.dtype, arguments)
 
-    def _work(self, team, first, last):
-        if team.rank == 0:
+    def _state(self):
+        """What the first thread changes."""
+        fixed = self.params, self.average, self.gradient, self.moments, self.hyper
+        return State(*fixed, self._loss)
+
+    def _work(self, seat, first, last):
+        if seat.number == 0:
             self._span[FIRST], self._span[LAST] = first, last
-        return self._kernel(*self._arguments[team.rank], team)
+            if seat.size > 1 and self._before is None:
+                self._keep_state(first)
+        return self._kernel(*self._arguments[seat.number], seat)
+
+    def _keep_state(self, first):
+        """Copy what threads change together, once in an epoch."""
+        if self.workspace.has_replicas:
+            return
+        if self._copies is None:
+            self._copies = State(*empty_like(self._state()))
+        for copy, array in zip(self._copies, self._state()):
+            copy[:] = array
+        self._before = first
+
+    def _give_up_shared_memory(self, reached):
+        """Go on where no lost thread can write; returns from which block.
+
+        Replicas are each thread's own. What threads change together is as it was when
+        it was copied.
+        """
+        if self._before is not None:
+            reached, kept = self._before, self._copies
+            self.params, self.average, self.gradient = kept[:3]
+            self.moments, self.hyper, self._loss = kept[3:]
+        gradient, loss, span = self.gradient, self._loss, self._span
+        self._take_new_memory()
+        self.gradient[:], self._loss[:], self._span[:] = gradient, loss, span
+        rows, self._given = self._given[0], None
+        rates = self._rates, self._base_rates
+        self._prepare(rows, self.moments, self.hyper)
+        self._rates[:], self._base_rates[:] = rates
+        return reached
+
+    def _take_new_memory(self):
+        """Memory that no other thread knows."""
+        self._copies = None
+        memory = self._make_memory(self.params.dtype, self.data, self.threads.most)
+        self.workspace, self.gradient, self._loss, self._span = memory
 
     def loss_and_gradient(self, rows):
         """Mean loss, penalty included, and its gradient, as one full batch."""
         loss = self.run(rows, 0.0, *self._nothing)
         return loss, self.gradient
+
+
+def _memory(architecture, block_size, chunk_size, dtype, data, n_threads):
+    """A workspace; a gradient, the loss and a span of blocks."""
+    workspace = make_workspace(
+        architecture,
+        block_size,
+        dtype,
+        sparse=data.sparse,
+        training=True,
+        chunk_size=chunk_size,
+        team_size=n_threads,
+    )
+    n_params = architecture.layout().n_params
+    forms = ((n_params,), dtype), ((2,), np.float64), ((3,), np.int64)
+    return workspace, *empty_arrays(forms)

@@ -114,20 +114,20 @@ class Optimizer:
         ahead = _corrections(self.name, tuple(own), start, length)
         return ahead[first : first + n_steps]
 
-    def training(self, params):
-        """A context, in which ``params`` are those whose gradient is taken."""
+    def training(self, epochs):
+        """A context, in which its ``params`` are those whose gradient is taken."""
         lead = OPTIMIZERS[self.name].lead
-        return nullcontext() if lead is None else self._ahead(params, lead)
+        return nullcontext() if lead is None else self._ahead(epochs, lead)
 
     @contextmanager
-    def _ahead(self, params, lead):
-        trained = params[: self.moments.shape[1]]
-        trained += lead(self.moments, self.hyper)
+    def _ahead(self, epochs, lead):
+        n_params = self.moments.shape[1]
+        epochs.params[:n_params] += lead(self.moments, self.hyper)
         try:
             yield
-        finally:
+        finally:  # a run may have moved all of these arrays
             with np.errstate(over="ignore", invalid="ignore"):
-                trained -= lead(self.moments, self.hyper)
+                epochs.params[:n_params] -= lead(self.moments, self.hyper)
 
     def epoch_ended(self, n_seen, value):
         """Follow the schedule after an epoch.

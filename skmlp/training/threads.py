@@ -5,19 +5,22 @@ what is fastest, and fits that run at the same time, in threads of the user's, s
 what is allowed.
 """
 
+import _thread
 import ctypes
 import os
 from collections import Counter
 from contextlib import suppress
 from functools import lru_cache, partial
 from math import inf
-from threading import Lock, Thread, get_ident
+from threading import Lock, get_ident
 from time import perf_counter
 
+from joblib import cpu_count
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from skmlp.core.jit import DISABLED
-from skmlp.core.team import ALONE, dismiss, make_teams
+from skmlp.core.room import os_thread
+from skmlp.core.team import ALONE, Limits, dismiss, is_dismissed, make_seats
 from skmlp.training import blas
 from skmlp.training.pace import RUN_SECONDS, Pace
 
@@ -25,7 +28,11 @@ _MOST = 8
 _TURN_SECONDS = 4e-4  # shorter runs follow each other without a new choice
 _CROWD_SECONDS = 0.03  # that works at the same time are remembered
 _FLOPS_FOR_A_THREAD = 2e7  # with less, starting one takes longer than it saves
-
+_ARRIVAL_SECONDS = 1e-3  # for threads just started; a run begins with those there are
+_RETURN_SECONDS = 1e-4  # for threads that were in the run before
+_PATIENCE_SECONDS = 1e-3  # of a thread that waits for the next run
+_LEAVING_SECONDS = 0.01  # for threads that leave; later ones do no harm
+_LOST_SECONDS = 3.0  # without a sign of a thread in a run, the others go on alone
 
 _current_core = None
 if hasattr(os, "sched_setaffinity"):  # Linux, for one
@@ -75,8 +82,19 @@ if hasattr(os, "register_at_fork"):
 
 
 def n_threads():
-    """How many are allowed just now: as many as OpenMP and BLAS may use."""
-    return min([_openmp_effective_n_threads(), *blas.limits()])
+    """How many are allowed just now: as many as OpenMP and BLAS may use.
+
+    Not more than the processors that a container's quota, or the mask of the process,
+    leaves to it.
+    """
+    n_processors = _n_processors(int(perf_counter()))
+    return min([_openmp_effective_n_threads(), *blas.limits(), n_processors])
+
+
+@lru_cache(maxsize=1)
+def _n_processors(second):
+    """joblib looks into files, which takes longer than to predict a row."""
+    return cpu_count()
 
 
 class Threads:
@@ -99,6 +117,9 @@ class Threads:
     ----------
     most : int
         How many threads there may be.
+    is_lost : bool
+        Whether the others were waited for in vain within a run. The calling thread is
+        alone from then on; arrays that others write to must be given up.
     """
 
     def __init__(self, n_pieces, block_flops, n_blocks, *, stay=False):
@@ -107,6 +128,7 @@ class Threads:
         self.most = min(n_pieces, worthwhile, _MOST, n_threads()) if shared else 1
         self._pace = _pace_of(block_flops)
         self._stay, self._crew, self._turn, self._allowed = stay, None, None, 1
+        self.is_lost = False
 
     def __enter__(self):
         self._allowed, self._look_again = self.most, -inf
@@ -122,32 +144,40 @@ class Threads:
         self.dismiss()
 
     def run(self, work, first, stop):
-        """Call ``work(team, first, last)`` in each thread, for some of the blocks.
+        """Call ``work(seat, first, last)`` in each thread, for some of the blocks.
 
         Parameters
         ----------
         work : callable
-            Does the blocks from ``first`` up to ``last``, together with the others.
-            If these stay, it tells in the calling thread whether they were there.
+            Does the blocks from ``first`` up to ``last``, together with the others that
+            come. In the calling thread it returns which block is the next: not the last
+            one if another thread was lost.
         first, stop : int
             Which blocks are left.
 
         Returns
         -------
-        last : int
+        reached : int
             Which block is the next.
         """
         if self._turn is None:
             self._turn = _Turn(*self._pace.choose(self._most_now()))
         turn, crew, started = self._turn, self._crew, perf_counter()
         last = min(first + turn.n_left, stop)
-        self._work_together(partial(work, first=first, last=last), turn.size)
+        reached = self._work_together(partial(work, first=first, last=last), turn.size)
+        if reached < last:
+            self._go_on_alone()
+            return reached
         turn.n_done += last - first
         turn.seconds += perf_counter() - started
         is_first = self._crew is not crew
         if is_first or turn.n_left == 0 or turn.seconds >= _TURN_SECONDS:
             self._end_turn(is_first=is_first)
         return last
+
+    def _go_on_alone(self):
+        self.is_lost, self._turn = True, None
+        self.dismiss()
 
     def _end_turn(self, *, is_first=False):
         turn, self._turn = self._turn, None
@@ -157,7 +187,7 @@ class Threads:
 
     def _most_now(self):
         """How many threads the next run may have, beside those of other works."""
-        if self._allowed == 1:
+        if self._allowed == 1 or self.is_lost:
             return 1
         now = perf_counter()
         if now >= self._look_again:  # as often as in long runs
@@ -165,24 +195,20 @@ class Threads:
         return max(min(self._allowed, self._limit // _running.latest(now)), 1)
 
     def _work_together(self, work, size):
-        if self._crew is not None and self._crew.size != size:
+        crew = self._crew
+        if crew is not None and (crew.size != size or crew.has_left):
             self.dismiss()  # even if none is needed: those that wait are in the way
         if size == 1 or not self._stay:
-            run_together(work, size)
-            return
-        while True:
-            if self._crew is None:
-                self._crew = _Crew(work, size)
-            if work(self._crew.start()):
-                return
-            self.dismiss()  # the others have left
+            return run_together(work, size)
+        if self._crew is None:
+            self._crew = _Crew(work, size)
+        return work(self._crew.seat)
 
     def dismiss(self):
         """Let threads that stay go."""
         crew, self._crew = self._crew, None
         if crew is not None:
             crew.dismiss()
-            crew.join()
 
 
 class _Turn:
@@ -227,61 +253,67 @@ class _Cores:
 
 
 class _Crew:
-    """Threads that call ``work(team)``, beside the one that starts them."""
+    """Threads that call ``work(seat)``, beside the one that starts them.
+
+    Nothing here waits for them without limit: they may come late, or never.
+
+    Attributes
+    ----------
+    size : int
+        How many threads there were to be.
+    seat : Seat
+        The calling thread's, alone where no other could be started.
+    """
 
     def __init__(self, work, size):
-        self._work, self.size = work, size
-        self._teams, self._counter = make_teams(size)
-        self._cores, self._errors, self._others = _Cores(), [], []
+        self._work, self.size, self._caller = work, size, os_thread()
+        limits = _ARRIVAL_SECONDS, _RETURN_SECONDS, _PATIENCE_SECONDS, _LOST_SECONDS
+        (seat, *others), self._board = make_seats(size, Limits(*limits))
+        self._cores, self._at_work = _Cores(), []
+        self._cores.take()
+        with suppress(RuntimeError):  # no more threads to be had
+            for other in others:
+                self._start_helper(other)
+        n_helpers = len(self._at_work)
+        self.seat = seat._replace(size=1 + n_helpers) if n_helpers else ALONE
 
-    def start(self):
-        """The team of the calling thread, alone where no more can be started."""
-        if not self._others:
-            self._others = [
-                Thread(target=self._join, args=(team,), name="skmlp")
-                for team in self._teams[1:]
-            ]
-            try:
-                for other in self._others:
-                    other.start()
-            except RuntimeError:  # those there are do nothing
-                self.dismiss()
-                self._teams[0] = ALONE
-            self._cores.take()
-        return self._teams[0]
+    def _start_helper(self, seat):
+        at_work = _thread.allocate_lock()
+        at_work.acquire()
+        # Not a `threading.Thread`, whose start waits until it has begun to run: while
+        # Python is busy, that takes longer than many a fit.
+        _thread.start_new_thread(self._help, (seat, at_work))
+        self._at_work.append(at_work)
 
-    def _join(self, team):
+    def _help(self, seat, at_work):
         try:
-            self._cores.take()
-            self._work(team)
-        except BaseException as error:
-            self._errors.append(error)
-            self.dismiss()
+            work = self._work
+            if work is not None and os_thread() != self._caller:
+                self._cores.take()
+                work(seat)
+        finally:
+            at_work.release()
+
+    @property
+    def has_left(self):
+        """Whether the others have waited for a run in vain."""
+        return is_dismissed(self._board)
 
     def dismiss(self):
-        """Let nobody wait for a thread that will not come."""
-        dismiss(self._counter)
-
-    def join(self):
-        """Return when all others have, or raise what one of them raised."""
-        for other in self._others:
-            if other.is_alive():
-                other.join()
-        if self._errors:
-            raise self._errors[0]
+        """Let the others leave, and wait a moment until they have."""
+        self._work = None
+        dismiss(self._board)
+        for at_work in self._at_work:
+            if not at_work.acquire(timeout=_LEAVING_SECONDS):
+                return
 
 
 def run_together(work, size):
-    """Call ``work(team)`` in so many threads, and return when all have returned."""
+    """Call ``work(seat)`` in so many threads; returns what it does in this one."""
     if size == 1:
-        work(ALONE)
-        return
+        return work(ALONE)
     crew = _Crew(work, size)
     try:
-        work(crew.start())
-    except BaseException:
+        return work(crew.seat)
+    finally:
         crew.dismiss()
-        with suppress(BaseException):
-            crew.join()
-        raise
-    crew.join()

@@ -14,7 +14,7 @@ from skmlp.core.optimizers import (
     step_address,
     update,
 )
-from skmlp.core.team import ALONE, Team
+from skmlp.core.team import Team
 
 # Values of each optimizer's own parameters, in the order of the table.
 HYPER = {
@@ -34,6 +34,8 @@ CASES = [(name, hyper) for name, row in HYPER.items() for hyper in row]
 each_case = pytest.mark.parametrize(("name", "hyper"), CASES)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
+ONE = Team(0, 1, 0, 0, 0)  # thread
+
 
 def moments_for(name, params):
     return np.zeros((OPTIMIZERS[name].n_moments, params.size), params.dtype)
@@ -48,7 +50,7 @@ def take_step(name, params, gradient, moments, l2, rate, hyper):
 
 def call_update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares):
     begin_step(step, params, moments, rate, hyper)
-    update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares, ALONE)
+    update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares, ONE)
 
 
 def call_update_of_threads(
@@ -56,7 +58,7 @@ def call_update_of_threads(
 ):
     begin_step(step, params, moments, rate, hyper)
     for rank in range(n_threads - 1, -1, -1):
-        team = Team(rank, n_threads, 0)
+        team = Team(rank, n_threads, 0, 0, 0)
         update(
             step, params, gradient, moments, n_weights, l2, rate, hyper, squares, team
         )

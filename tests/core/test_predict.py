@@ -31,7 +31,7 @@ def predict(problem, link, rows, block_size, n_threads=1):
     rows = read_only(np.asarray(rows, np.intp))
     fixed = network, problem.params, workspace, problem.data, rows, out, block_size
     last = len(problem.layout.sizes) - 1
-    run_together(n_threads, lambda team: predict_blocks(*fixed, last, team))
+    assert run_together(n_threads, lambda seat: predict_blocks(*fixed, last, seat))
     return out
 
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from builders import DTYPES
@@ -204,13 +206,18 @@ def take_step(row, params, gradient, optimizer, rate):
         row.step(params[:n], gradient[:n], *memory)
 
 
+def holder(params):
+    """What has them, as `Epochs` do."""
+    return SimpleNamespace(params=params)
+
+
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt])
 def test_between_epochs_parameters_are_the_average(error):
     optimizer, row = make("schedule_free"), OPTIMIZERS["schedule_free"]
     params = np.arange(7.0)  # of which two are buffers
     for _ in range(3):
         try:
-            with optimizer.training(params):
+            with optimizer.training(holder(params)):
                 for rate in optimizer.rates(2)[0]:
                     take_step(row, params[:5], params[:5] + 1, optimizer, rate)
                 inside = params.copy()
@@ -231,7 +238,7 @@ def test_between_epochs_parameters_are_the_average(error):
 def test_others_train_the_parameters_themselves(name):
     optimizer, params = make(name), np.arange(7.0)
     optimizer.moments[:] = 1
-    with optimizer.training(params):
+    with optimizer.training(holder(params)):
         np.testing.assert_array_equal(params, np.arange(7))
     np.testing.assert_array_equal(params, np.arange(7))
 
@@ -270,7 +277,7 @@ def minimum(name, function, n_steps, **settings):
     optimizer, x = Optimizer(name, 2, np.float64), np.array([-1.2, 1.0])
     optimizer.configure(**{**SETTINGS, **settings})
     for _ in range(10):
-        with optimizer.training(x):
+        with optimizer.training(holder(x)):
             for rate in optimizer.rates(n_steps)[0]:
                 gradient = function(x)[1]
                 take_step(OPTIMIZERS[name], x, gradient, optimizer, rate)

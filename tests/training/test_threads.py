@@ -12,7 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import as_kernel, epochs_of, force_replicas, make_problem
+from builders import (
+    PATIENT,
+    as_kernel,
+    epochs_of,
+    force_replicas,
+    make_problem,
+    run_together,
+)
 from joblib import cpu_count
 from scipy import sparse
 from threadpoolctl import threadpool_limits
@@ -20,10 +27,20 @@ from threadpoolctl import threadpool_limits
 import skmlp
 from skmlp import MLPClassifier, MLPRegressor
 from skmlp.augmentation import GaussianNoise
+from skmlp.core import jit
 from skmlp.core.jit import DISABLED
-from skmlp.core.team import ALONE, Team, begin, dismiss, make_teams, share, wait
-from skmlp.training import loop, pace, threads
-from skmlp.training.threads import Threads, run_together
+from skmlp.core.predict import predict_blocks
+from skmlp.core.team import (
+    ALONE,
+    begin,
+    dismiss,
+    is_dismissed,
+    make_seats,
+    share,
+    wait,
+)
+from skmlp.training import inference, loop, pace, threads
+from skmlp.training.threads import Threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TIMEOUT = 240  # seconds, for what would hang
@@ -35,17 +52,18 @@ needs_cores = pytest.mark.skipif(
 
 
 @as_kernel
-def meet_all(team, n):
-    """Whether all of a team come n times."""
-    together = True
+def meet_all(seat, n):
+    """Rank and size of the team, and how often all of it have come, of n times."""
+    team, n_meetings = begin(seat), 0
     for _ in range(n):
-        together = together and wait(team)
-    return together
+        n_meetings += int(team.size > 0 and wait(team))
+    return team.rank, team.size, n_meetings
 
 
 @as_kernel
-def sum_in_turns(team, values, n_rounds):
+def sum_in_turns(seat, values, n_rounds):
     """Each round adds up all numbers, and then replaces each by the sum."""
+    team = begin(seat)
     first, last = share(values.size, team.rank, team.size)
     for _ in range(n_rounds):
         total = 0
@@ -100,8 +118,11 @@ def no_other_runs(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def whatever_the_pace(monkeypatch):
-    """As many threads as there may be, one block a run."""
+    """As many threads as there may be, one block a run, however late they come."""
     monkeypatch.setattr(threads.Pace, "choose", lambda self, most: (most, 1))
+    monkeypatch.setattr(threads, "_ARRIVAL_SECONDS", 60)
+    monkeypatch.setattr(threads, "_RETURN_SECONDS", 60)
+    monkeypatch.setattr(threads, "_PATIENCE_SECONDS", 60)
 
 
 def make_runner(n_pieces, block_flops=1e9, n_blocks=1000, **options):
@@ -110,13 +131,26 @@ def make_runner(n_pieces, block_flops=1e9, n_blocks=1000, **options):
 
 
 def run(runner, work):
-    """One run of a single block."""
+    """One run of a single block; what ``work(seat)`` returns in the first thread."""
+    results = []
+
+    def work_on(seat, first, last):
+        result = work(seat)
+        if seat.number == 0:
+            results.append(result)
+        return last
 
     def run_in_context():
         with runner:
-            runner.run(lambda team, first, last: work(team), 0, 1)
+            runner.run(work_on, 0, 1)
 
     within(20, run_in_context)
+    return results[0]
+
+
+def size_of(runner):
+    """How many threads are in one run."""
+    return run(runner, lambda seat: meet_all(seat, 1))[1]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
@@ -129,25 +163,25 @@ def test_parts_are_all_of_it(size):
 
 
 def test_alone_there_is_nobody_to_wait_for():
-    assert Team(0, 1, 0) == ALONE
-    assert meet_all(ALONE, 3)
+    assert meet_all(ALONE, 3) == (0, 1, 3)
 
 
 @together
 @pytest.mark.parametrize("n", [2, 3, 8])
 def test_each_thread_comes_once(n):
-    teams = []
+    seen = []
 
-    def work(team):
-        assert meet_all(team, 50)
-        teams.append((team.rank, team.size, threading.get_ident()))
+    def work(seat):
+        seen.append((*meet_all(seat, 50), threading.get_ident()))
 
     for _ in range(5):
-        teams.clear()
-        within(20, lambda: run_together(work, n))
-        assert sorted(team[0] for team in teams) == list(range(n))
-        assert {team[1] for team in teams} == {n}
-        assert len({team[2] for team in teams}) == n
+        seen.clear()
+        within(20, lambda: threads.run_together(work, n))
+        wait_until(lambda: len(seen) == n)
+        ranks, sizes, n_meetings, idents = zip(*seen)
+        assert sorted(ranks) == list(range(n))
+        assert (set(sizes), set(n_meetings)) == ({n}, {50})
+        assert len(set(idents)) == n
 
 
 @together
@@ -156,15 +190,8 @@ def test_what_is_written_before_a_meeting_is_read_after_it(n):
     expected = np.arange(37)
     sum_in_turns(ALONE, expected, 200)
     values = np.arange(37)
-    teams, counter = make_teams(n)
-
-    def run():
-        with ThreadPoolExecutor(n) as pool:
-            list(pool.map(lambda team: sum_in_turns(team, values, 200), teams))
-
-    within(20, run)
+    within(20, lambda: run_together(n, lambda seat: sum_in_turns(seat, values, 200)))
     np.testing.assert_array_equal(values, expected)
-    assert counter[0] == 400 * n
 
 
 @pytest.mark.parametrize(
@@ -181,8 +208,9 @@ def test_the_only_thread_is_the_callers(allow):
     allow(1)
     seen = []
 
-    def work(team, first, last):
-        seen.append((team, first, last, threading.get_ident()))
+    def work(seat, first, last):
+        seen.append((seat, first, last, threading.get_ident()))
+        return last
 
     with make_runner(5) as runner:
         assert runner.run(work, 3, 7) == 4
@@ -192,14 +220,11 @@ def test_the_only_thread_is_the_callers(allow):
 @together
 def test_limits_of_each_run_are_obeyed(allow, monkeypatch):
     monkeypatch.setattr(threads, "RUN_SECONDS", 0)
-    sizes = []
     allow(4)
     runner = make_runner(10)
     for n, expected in (4, 4), (2, 2), (1, 1), (3, 3), (100, 4):
         allow(n)
-        sizes.clear()
-        run(runner, lambda team: sizes.append(team.size))
-        assert sizes == [expected] * expected
+        assert size_of(runner) == expected
 
 
 @pytest.mark.parametrize("api", ["blas", "openmp"])
@@ -229,69 +254,162 @@ def test_little_work_is_not_shared(allow, flops, expected):
     allow(4)
     sizes = []
 
-    def run(n_blocks):
-        with Threads(4, flops / n_blocks, n_blocks) as runner:
-            work = lambda team, first, last: sizes.append(team.size)  # noqa: E731
-            runner.run(work, 2, 2 + n_blocks)
+    def work(seat, first, last):
+        sizes.append(seat.size)
+        return last
 
     for n_blocks in 1, 5:
-        within(20, partial(run, n_blocks))
-        assert sizes == [expected] * expected
-        sizes.clear()
+        with Threads(4, flops / n_blocks, n_blocks) as runner:
+            runner.run(work, 2, 2 + n_blocks)
+    assert set(sizes) == {expected}
 
 
 @together
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit])
-@pytest.mark.parametrize("culprit", [0, 1, 2])
-@pytest.mark.parametrize("late", [False, True])
-def test_an_exception_reaches_the_caller(allow, kind, culprit, late):
-    """Before its thread meets the others, who do not wait for it."""
+def test_an_exception_of_the_calling_thread_is_its_own(allow, kind):
+    """The others, who wait for it, leave."""
     allow(3)
-    arrived = []
+    results = []
 
-    def work(team):
-        if team.rank == culprit:
-            if late:
-                time.sleep(0.1)
+    def work(seat):
+        if seat.number == 0:
+            time.sleep(0.02)
             raise kind("culprit")
-        arrived.append(meet_all(team, 10))
+        results.append(meet_all(seat, 10))
 
-    runner = make_runner(3)
     with pytest.raises(kind, match="culprit"):
-        run(runner, work)
-    assert arrived == [False, False]
-    arrived.clear()
-    culprit = None
-    run(runner, work)
-    assert arrived == [True] * 3
+        run(make_runner(3), work)
+    wait_until(lambda: len(results) == 2)
+    assert results == [(0, 0, 0)] * 2
+    assert size_of(make_runner(3)) == 3
     assert threads._running.count == 0
+
+
+@together
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_without_a_thread_that_fails_the_others_go_on(allow, monkeypatch):
+    allow(3)
+    monkeypatch.setattr(threads, "_ARRIVAL_SECONDS", 0.05)
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: None)
+
+    def work(seat):
+        if seat.number == 1:
+            raise MemoryError("culprit")
+        return meet_all(seat, 10)
+
+    assert run(make_runner(3), work) == (0, 2, 10)
 
 
 @together
 @pytest.mark.parametrize("n_started", [0, 1, 2])
 def test_a_thread_that_cannot_start(monkeypatch, n_started):
-    """The calling thread does the work; whoever has started does none of it."""
-    start, n_calls, done = threading.Thread.start, itertools.count(), []
+    """Those that there are do the work."""
+    start, n_calls = threads._thread.start_new_thread, itertools.count()
 
-    def fail_later(thread):
-        if thread.name == "skmlp" and next(n_calls) == n_started:
+    def fail_later(*arguments):
+        if next(n_calls) == n_started:
             raise RuntimeError("can't start new thread")
-        start(thread)
+        return start(*arguments)
 
-    def work(team):
-        if meet_all(team, 2):
-            done.append(team)
-
-    monkeypatch.setattr(threading.Thread, "start", fail_later)
-    within(20, lambda: run_together(work, 4))
-    assert done == [ALONE]
+    monkeypatch.setattr(threads._thread, "start_new_thread", fail_later)
+    work = partial(threads.run_together, lambda seat: meet_all(seat, 2), 4)
+    assert within(20, work) == (0, 1 + n_started, 2)
 
 
 @together
-def test_dismissed_threads_do_not_wait():
-    teams, counter = make_teams(3)
-    dismiss(counter)
-    assert not within(20, lambda: meet_all(teams[1], 1))
+def test_threads_of_the_same_system_thread_do_not_count(monkeypatch):
+    """As with gevent and eventlet, where a new thread is a part of the old one."""
+
+    def call_at_once(function, arguments):
+        function(*arguments)
+
+    monkeypatch.setattr(threads, "_ARRIVAL_SECONDS", 0.01)
+    monkeypatch.setattr(threads._thread, "start_new_thread", call_at_once)
+    work = partial(threads.run_together, lambda seat: meet_all(seat, 2), 4)
+    assert within(20, work) == (0, 1, 2)
+
+
+@together
+@pytest.mark.parametrize("late", [1, 2])
+def test_a_run_begins_with_those_who_have_come(monkeypatch, late):
+    """A late one is in no run, but may be in the next."""
+    monkeypatch.setattr(threads, "_ARRIVAL_SECONDS", 0.05)
+    is_open, results = threading.Event(), []
+
+    def work(seat):
+        if 0 < seat.number <= late:
+            assert is_open.wait(20)
+        result = meet_all(seat, 5)
+        if seat.number > 0:
+            results.append(result)
+        return result
+
+    crew = threads._Crew(work, 3)
+    assert within(20, lambda: work(crew.seat)) == (0, 3 - late, 5)
+    is_open.set()
+    seat = crew.seat._replace(size=1 + late)
+    wait_until(lambda: crew._board[0] % 2**16 == late)
+    assert within(20, lambda: work(seat)) == (0, 1 + late, 5)
+    crew.dismiss()
+    wait_until(lambda: len(results) == 2)
+
+
+@together
+@pytest.mark.parametrize("culprit", [0, 1, 2])
+def test_nobody_waits_for_ever_in_a_run(culprit):
+    """As when a debugger holds a thread; the others learn that they are not all."""
+    limits = PATIENT._replace(lost=0.05)
+    seats, board = make_seats(3, limits)
+    is_over, results = threading.Event(), {}
+
+    def work(seat):
+        if seat.number != culprit:
+            results[seat.number] = meet_all(seat, 3)
+            return
+        results[seat.number] = meet_all(seat, 1)
+        assert is_over.wait(20)
+
+    with ThreadPoolExecutor(3) as pool:
+        for seat in seats:
+            pool.submit(work, seat)
+        wait_until(lambda: len(results) == 3)
+        is_over.set()
+    dismiss(board)
+    n_meetings = {number: result[2] for number, result in results.items()}
+    assert n_meetings == {k: 1 for k in range(3)}
+
+
+@together
+def test_who_is_stopped_has_not_waited(monkeypatch):
+    """Time in which the whole process stands still does not count."""
+    import signal
+
+    if not hasattr(signal, "SIGSTOP"):
+        pytest.skip("the system cannot stop a process")
+    assert output_of(STOPPED).split() == ["True"]
+
+
+STOPPED = """
+import os, subprocess, sys, threading, time
+import numpy as np
+from skmlp import MLPRegressor
+from skmlp.training import threads
+threads.n_threads = lambda: 2
+threads._LOST_SECONDS = 0.5
+threads._ARRIVAL_SECONDS = threads._RETURN_SECONDS = 10
+threads.Pace.choose = lambda self, most: (most, 10**6)
+X = np.random.default_rng(0).standard_normal((4000, 60))
+params = dict(hidden_layer_sizes=(200, 200), max_iter=6, random_state=0)
+MLPRegressor(**params).fit(X, X[:, 0])
+lost, original = [], threads.Threads._go_on_alone
+threads.Threads._go_on_alone = lambda self: (lost.append(1), original(self))
+stop = "for _ in 1 2 3; do kill -STOP $0; sleep 1; kill -CONT $0; sleep 0.1; done"
+other = subprocess.Popen(["sh", "-c", stop, str(os.getpid())])
+while other.poll() is None:
+    MLPRegressor(**params).fit(X, X[:, 0])
+print(not lost)
+"""
 
 
 @together
@@ -299,9 +417,9 @@ def test_runs_at_once_share_what_is_allowed(allow):
     allow(4)
     sizes, inside, done = {}, threading.Barrier(2), threading.Event()
 
-    def first(team):
-        sizes.setdefault("first", team.size)
-        if team.rank == 0:
+    def first(seat):
+        sizes.setdefault("first", seat.size)
+        if seat.number == 0:
             inside.wait(30)
             assert done.wait(30)
 
@@ -311,44 +429,49 @@ def test_runs_at_once_share_what_is_allowed(allow):
     try:
         second = make_runner(4)
         assert second.most == 4
-        run(second, lambda team: sizes.setdefault("2", team.size))
+        sizes["2"] = size_of(second)
     finally:
         done.set()
         thread.join(30)
-    run(second, lambda team: sizes.setdefault("a moment later", team.size))
+    sizes["a moment later"] = size_of(second)
     time.sleep(2 * threads._CROWD_SECONDS)
-    run(second, lambda team: sizes.setdefault("later", team.size))
+    sizes["later"] = size_of(second)
     assert sizes == {"first": 4, "2": 2, "a moment later": 2, "later": 4}
 
 
+def system_threads():
+    """Numbers of those of this process, Python's and others."""
+    return set(os.listdir("/proc/self/task"))
+
+
 @together
+@pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="the system does not list threads"
+)
 def test_threads_end_with_their_run():
-    before, during = set(threading.enumerate()), []
+    before, during = system_threads(), set()
 
-    def work(team):
-        assert meet_all(team, 1)
-        if team.rank == 0:
-            during.extend(threading.enumerate())
-        meet_all(team, 1)
+    def work(seat):
+        if seat.number == 0:
+            during.update(system_threads() - before)
+        return meet_all(seat, 1)
 
-    run_together(work, 3)
-    assert len(set(during) - before) == 2
-    assert set(threading.enumerate()) <= before
+    threads.run_together(work, 3)
+    assert len(during) == 2
+    wait_until(lambda: not system_threads() & during)
 
 
 @as_kernel
-def count_runs(team, counts):
+def count_runs(seat, counts):
     """As an entry kernel whose threads stay does."""
-    while begin(team):
+    while True:
+        team = begin(seat)
+        if team.size == 0:
+            return False
         counts[team.rank] += 1
         wait(team)
         if team.rank == 0:
             return True
-    return False
-
-
-def helpers():
-    return {thread for thread in threading.enumerate() if thread.name == "skmlp"}
 
 
 def wait_until(condition):
@@ -360,29 +483,32 @@ def wait_until(condition):
 
 @together
 @pytest.mark.parametrize("n", [2, 3])
-def test_threads_that_stay(allow, n):
+def test_threads_that_stay(allow, monkeypatch, n):
     """They are there for the next run, or leave if there is none for a while."""
     allow(n)
-    before, seen, counts = helpers(), set(), np.zeros(n, np.int64)
+    counts, crews = np.zeros(n, np.int64), []
 
-    def work(team, first, last):
-        return count_runs(team, counts)
+    def work(seat, first, last):
+        assert count_runs(seat, counts) or seat.number > 0
+        return last
 
     def runs():
         with make_runner(n, stay=True) as runner:
             for _ in range(200):
                 runner.run(work, 0, 1)
-                seen.update(helpers() - before)
-            wait_until(lambda: not helpers() - before)
+                crews.append(runner._crew)
+            wait_until(lambda: runner._crew.has_left)
             runner.run(work, 0, 1)
+            crew = runner._crew
+            assert crew is not crews[-1]
             runner.dismiss()
-            assert not helpers() - before
+            assert not any(at_work.locked() is False for at_work in crew._at_work)
             runner.run(work, 0, 1)
 
+    monkeypatch.setattr(threads, "_PATIENCE_SECONDS", 0.05)
     within(60, runs)
-    assert not helpers() - before
     np.testing.assert_array_equal(counts, 202)
-    assert len(seen) < 200 * (n - 1)  # if busy, some leave
+    assert len(set(crews)) < 20  # if busy, some leave
 
 
 @together
@@ -390,11 +516,15 @@ def test_as_many_threads_stay_as_are_allowed(allow, monkeypatch):
     monkeypatch.setattr(threads, "RUN_SECONDS", 0)
     counts = np.zeros(4, np.int64)
 
+    def work(seat, first, last):
+        count_runs(seat, counts)
+        return last
+
     def runs():
         with make_runner(4, stay=True) as runner:
             for n in 4, 2, 1, 3:
                 allow(n)
-                runner.run(lambda team, first, last: count_runs(team, counts), 0, 1)
+                runner.run(work, 0, 1)
 
     allow(4)
     within(60, runs)
@@ -403,51 +533,76 @@ def test_as_many_threads_stay_as_are_allowed(allow, monkeypatch):
 
 @together
 def test_nobody_waits_for_ever_for_a_run():
-    teams, _counter = make_teams(2)
+    limits = PATIENT._replace(arrival=0.01, patience=0.01)
+    seats, board = make_seats(2, limits)
     counts = np.zeros(2, np.int64)
-    assert not within(20, lambda: count_runs(teams[1], counts))
-    assert not within(20, lambda: count_runs(teams[0], counts))
-    assert not counts.any()
+    assert not within(20, lambda: count_runs(seats[1], counts))
+    assert is_dismissed(board)
+    assert within(20, lambda: count_runs(seats[0], counts))
+    np.testing.assert_array_equal(counts, [1, 0])
 
 
 @together
-def test_an_exception_in_a_thread_that_stays(allow):
-    allow(2)
-    counts, fails = np.zeros(2, np.int64), True
+@pytest.mark.parametrize("seed", range(3))
+def test_threads_that_come_and_go_at_random(seed):
+    """Each is in a run or not, in one of its own, and none is left waiting."""
+    rng, n, n_runs = np.random.default_rng(seed), 4, 300
+    limits = PATIENT._replace(arrival=0, back=2e-5, patience=1e-4)
+    pauses = rng.exponential(2e-4, (n, n_runs)) * rng.integers(2, size=(n, n_runs))
 
-    def work(team, first, last):
-        if team.rank == 1 and fails:
-            raise MemoryError("culprit")
-        return count_runs(team, counts)
+    def work(seat):
+        total = 0
+        for k in range(n_runs):
+            time.sleep(pauses[seat.number, k])
+            _, size, n_meetings = meet_all(seat, 3)
+            assert n_meetings == (3 if size else 0)
+            total += size > 0
+            if seat.number > 0 and size == 0:
+                break
+        return total
 
-    runner = make_runner(2, stay=True)
-    with pytest.raises(MemoryError, match="culprit"), runner:
-        within(20, lambda: runner.run(work, 0, 1))
-    fails = False
-    with runner:
-        within(20, lambda: runner.run(work, 0, 1))
-    np.testing.assert_array_equal(counts, 1)
+    def runs():
+        seats, board = make_seats(n, limits)
+        with ThreadPoolExecutor(n) as pool:
+            results = [pool.submit(work, seat) for seat in seats]
+            assert results[0].result() == n_runs
+            dismiss(board)
+            return [result.result() for result in results]
+
+    within(60, runs)
 
 
 @together
 def test_only_one_thread_outside_of_the_context(allow):
     allow(4)
     sizes = []
-    runner = make_runner(4)
-    runner.run(lambda team, first, last: sizes.append(team.size), 0, 1)
+
+    def work(seat, first, last):
+        sizes.append(seat.size)
+        return last
+
+    make_runner(4).run(work, 0, 1)
     assert sizes == [1]
 
 
 @together
-def test_what_runs_within_another_counts_once(allow):
+def test_what_runs_within_another_counts_once(allow, monkeypatch):
     """As predictions for early stopping do within a fit."""
     allow(4)
     sizes = []
+
+    def work(seat, first, last):
+        if seat.number == 0:
+            sizes.append(seat.size)
+        return last
+
+    monkeypatch.setattr(threads, "_ARRIVAL_SECONDS", 0)
     with make_runner(4):
         with make_runner(4) as inner:
-            inner.run(lambda team, first, last: sizes.append(team.size), 0, 1)
-        run(make_runner(4), lambda team: sizes.append(team.size))
-    assert sizes == [4] * 4 + [2] * 2  # `run` is in another thread
+            inner.run(work, 0, 1)
+        # In another thread.
+        run(make_runner(4), lambda seat: work(seat, 0, 1))
+    assert sizes == [4, 2]
     assert threads._running.count == 0
 
 
@@ -460,7 +615,7 @@ def test_a_child_has_threads_of_its_own(allow):
     meet_all(ALONE, 1)
     inside, done = threading.Event(), threading.Event()
 
-    def work(team):
+    def work(seat):
         inside.set()
         assert done.wait(60)
 
@@ -504,9 +659,7 @@ def exit_status_of_child():
         import signal
 
         signal.alarm(30)  # ends a child that hangs
-        sizes = []
-        run(make_runner(2), lambda team: sizes.append(team.size))
-        os._exit(0 if sizes == [2, 2] else 1)
+        os._exit(0 if size_of(make_runner(2)) == 2 else 1)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
@@ -531,18 +684,23 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 @together
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_fit_in_a_child():
+    assert output_of(FIT_IN_CHILD).strip() == "0"
+
+
+def output_of(code, **environment):
+    """What another process prints, which must not fail."""
     folder = str(Path(skmlp.__file__).parent.parent)
     path = os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FIT_IN_CHILD],
-        env={**os.environ, "PYTHONPATH": path},
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
         timeout=TIMEOUT,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "0"
+    return done.stdout
 
 
 N_ROWS, N_FEATURES = 2500, 70
@@ -608,14 +766,14 @@ def numbers_of_fit(kind, dtype, as_csr, weighted=False, **params):
 
 def assert_same_for_all_numbers_of_threads(allow, sizes, *arguments, **params):
     seen = set()
-    original = threads.make_teams
+    original = threads.make_seats
 
-    def make_teams(size):
+    def make_seats(size, limits):
         seen.add(size)
-        return original(size)
+        return original(size, limits)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threads, "make_teams", make_teams)
+        patch.setattr(threads, "make_seats", make_seats)
         results = []
         for n in sizes:
             allow(n)
@@ -697,12 +855,12 @@ def test_bits_do_not_depend_on_the_pace(allow, monkeypatch, case):
         now[0] += rng.exponential(0.05)
         return now[0]
 
-    def make_teams(size):
+    def make_seats(size, limits):
         seen.add(size)
-        return original(size)
+        return original(size, limits)
 
-    original = threads.make_teams
-    monkeypatch.setattr(threads, "make_teams", make_teams)
+    original = threads.make_seats
+    monkeypatch.setattr(threads, "make_seats", make_seats)
     monkeypatch.setattr(pace, "perf_counter", clock)
     monkeypatch.setattr(threads, "perf_counter", clock)
     for _ in range(3):
@@ -712,6 +870,90 @@ def test_bits_do_not_depend_on_the_pace(allow, monkeypatch, case):
         )
         assert actual == expected
     assert len(seen) > 1
+
+
+class Lost:
+    """The place of ``entry_point``: at the n-th run a helper does nothing, and is lost
+    after so many meetings; it comes back later, and writes to all that it knows."""
+
+    def __init__(self, n, n_meetings):
+        self.n, self.n_meetings, self.is_over = n, n_meetings, threading.Event()
+        self.n_lost, self._calls = 0, itertools.count()
+
+    def __call__(self, kernel, dtype, arguments):
+        compiled = jit.entry_point(kernel, dtype, arguments)
+
+        def call(*arguments):
+            *own, seat = arguments
+            if seat.number != 1 or next(self._calls) != self.n:
+                return compiled(*own, seat)
+            meet_all(seat, self.n_meetings)
+            self.n_lost += 1
+            assert self.is_over.wait(60)
+            known = own[5:6] if kernel is predict_blocks else itertools.chain(*own[1:3])
+            for array in known:
+                if isinstance(array, np.ndarray) and array.flags.writeable:
+                    array[:] = 77
+            return 0
+
+        return call
+
+
+@together
+@pytest.mark.parametrize("case", ["blocks", "average", "lbfgs", "everything"])
+@pytest.mark.parametrize("n", [0, 2])
+@pytest.mark.parametrize(
+    ("replicas", "n_meetings"), [(True, 0), *((False, k) for k in range(4))]
+)
+def test_bits_do_not_depend_on_a_lost_thread(
+    allow, monkeypatch, case, n, replicas, n_meetings
+):
+    """In the middle of a step, too. Whatever it may write to is no longer in use."""
+    force_replicas(monkeypatch, replicas)
+    allow(1)
+    params = {**CASES[case], "max_iter": 4}
+    fit = partial(numbers_of_fit, MLPRegressor, np.float64, False, **params)
+    expected = fit()
+    allow(3)
+    monkeypatch.setattr(threads, "_LOST_SECONDS", 0.2)
+    monkeypatch.setattr(threads, "_LEAVING_SECONDS", 0)
+    lost = Lost(n, n_meetings)
+    monkeypatch.setattr(loop, "entry_point", lost)
+    monkeypatch.setattr(threads._Crew, "has_left", True)  # a new one for each run
+    original = loop.Epochs.run
+
+    def run(epochs, *arguments, **options):
+        was_lost = epochs.threads.is_lost
+        loss = original(epochs, *arguments, **options)
+        if epochs.threads.is_lost and not was_lost:
+            lost.is_over.set()
+            time.sleep(0.02)
+        return loss
+
+    monkeypatch.setattr(loop.Epochs, "run", run)
+    actual = within(TIMEOUT, fit)
+    assert lost.n_lost == 1
+    assert actual == expected
+
+
+@together
+@pytest.mark.parametrize("n_meetings", [0, 1])
+def test_predictions_do_not_depend_on_a_lost_thread(allow, monkeypatch, n_meetings):
+    allow(1)
+    problem = make_problem((20, 60, 3), n_rows=4000)
+    predict = partial(inference.predict, problem.architecture, problem.params)
+    expected = predict(problem.data)
+    allow(3)
+    monkeypatch.setattr(threads, "_FLOPS_FOR_A_THREAD", 1)
+    monkeypatch.setattr(threads, "_LOST_SECONDS", 0.2)
+    monkeypatch.setattr(threads, "_LEAVING_SECONDS", 0)
+    lost = Lost(1, n_meetings)
+    monkeypatch.setattr(inference, "entry_point", lost)
+    actual = within(TIMEOUT, lambda: predict(problem.data))
+    lost.is_over.set()
+    time.sleep(0.02)
+    assert lost.n_lost == 1
+    np.testing.assert_array_equal(actual, expected)
 
 
 @together
@@ -767,7 +1009,7 @@ def test_interrupt_before_the_kernel(allow, monkeypatch, n):
     original, calls = loop.run_blocks, itertools.count()
 
     def run_blocks(*arguments):
-        if arguments[6].rank == 0 and next(calls) == 3:
+        if arguments[6].number == 0 and next(calls) == 3:
             raise KeyboardInterrupt
         return original(*arguments)
 
@@ -784,6 +1026,14 @@ def test_interrupt_before_the_kernel(allow, monkeypatch, n):
     assert threads._running.count == 0
 
 
+def call_together(function, n):
+    """Call ``function()`` in so many threads; what it returns in each."""
+    results = []
+    within(20, lambda: threads.run_together(lambda seat: results.append(function()), n))
+    wait_until(lambda: len(results) == n)
+    return results
+
+
 @needs_cores
 @pytest.mark.parametrize("n", [2, 3])
 def test_threads_on_one_core_move_apart(monkeypatch, n):
@@ -793,7 +1043,7 @@ def test_threads_on_one_core_move_apart(monkeypatch, n):
 
     def move(pid, mask):
         thread = threading.get_ident()
-        calls.append((thread, set(mask)))
+        calls.append((thread, frozenset(mask)))
         if not mask:
             raise OSError
         if core_of.get(thread, cores[0]) not in mask:
@@ -804,7 +1054,7 @@ def test_threads_on_one_core_move_apart(monkeypatch, n):
 
     monkeypatch.setattr(threads, "_current_core", current)
     monkeypatch.setattr(os, "sched_setaffinity", move)
-    within(20, lambda: run_together(lambda team: None, n))
+    call_together(lambda: wait_until(lambda: len(dict(calls)) == n - 1), n)
     by_thread = {thread: [] for thread, _ in calls}
     for thread, mask in calls:
         by_thread[thread].append(mask)
@@ -818,7 +1068,7 @@ def test_threads_on_one_core_move_apart(monkeypatch, n):
 @needs_cores
 @pytest.mark.parametrize("permitted", [True, False])
 def test_threads_may_run_everywhere_after_they_moved(monkeypatch, permitted):
-    before, after = os.sched_getaffinity(0), []
+    before = os.sched_getaffinity(0)
     monkeypatch.setattr(threads, "_current_core", lambda: min(before))
     if not permitted:
 
@@ -826,16 +1076,22 @@ def test_threads_may_run_everywhere_after_they_moved(monkeypatch, permitted):
             raise PermissionError
 
         monkeypatch.setattr(os, "sched_setaffinity", refuse)
-    work = partial(run_together, lambda team: after.append(os.sched_getaffinity(0)), 3)
-    within(20, work)
-    assert after == [before] * 3
+    n_come, all_come = itertools.count(1), threading.Event()
+
+    def affinity():
+        if next(n_come) == 3:
+            all_come.set()
+        assert all_come.wait(20)
+        return os.sched_getaffinity(0)
+
+    assert call_together(affinity, 3) == [before] * 3
 
 
+@together
 def test_systems_that_do_not_tell_where_threads_run(monkeypatch):
     monkeypatch.setattr(threads, "_current_core", None)
-    ranks = []
-    within(20, lambda: run_together(lambda team: ranks.append(team.rank), 3))
-    assert sorted(ranks) == [0, 1, 2]
+    work = partial(threads.run_together, lambda seat: meet_all(seat, 1), 3)
+    assert within(20, work) == (0, 3, 1)
 
 
 @together
@@ -845,10 +1101,11 @@ def test_runs_of_the_same_work_share_what_is_known_of_its_pace(allow, monkeypatc
     allow(2)
     sizes = []
 
-    def work(team, first, last):
-        if team.rank == 0:
-            sizes.append(team.size)
-        time.sleep((last - first) * (1e-4 if team.size == 1 else 3e-4))
+    def work(seat, first, last):
+        if seat.number == 0:
+            sizes.append(seat.size)
+            time.sleep((last - first) * (1e-4 if seat.size == 1 else 3e-4))
+        return last
 
     def first_size(block_flops, n_blocks):
         sizes.clear()
@@ -875,8 +1132,9 @@ def test_short_runs_are_measured_together(monkeypatch, n_seconds, n_measured):
         lambda self, *run, is_first=False: measured.append(run),
     )
 
-    def work(team, first, last):
+    def work(seat, first, last):
         clock[0] += n_seconds
+        return last
 
     with make_runner(1) as runner:
         for _ in range(20):
