@@ -21,6 +21,7 @@ from skmlp.estimators.gate import (
     is_settled,
     is_settled_target,
     make_data,
+    refuse_times,
 )
 from skmlp.estimators.parameters import FlatParameters
 from skmlp.estimators.publishing import CURVES, VALIDATION_CURVES, Publishing
@@ -141,7 +142,9 @@ class BaseMLP(
         self._describe_network()
         self._prepare_curves(incremental, validating=given or self.early_stopping)
         dtype = self._params.dtype if stochastic else np.float64
-        validation = self._own_validation(*own_validation, dtype) if given else None
+        validation = None
+        if given:
+            validation = self._own_validation(*own_validation, dtype, Y.shape[1])
         training = self._training_set(X, Y, weight, dtype, validation)
         if not stochastic:
             return self._fit_lbfgs(training, resume)
@@ -177,6 +180,7 @@ class BaseMLP(
         settled = is_settled(X, dtypes) and is_settled_target(y, len(X))
         if settled and fitted and self._has_features_of(X):
             return X, y
+        refuse_times(X)
         check_sparse_structure(X)
         check_sparse_structure(y)
         X, y = validate_data(
@@ -341,6 +345,7 @@ class BaseMLP(
         dtype, n_features = network.params.dtype, network.n_features
         named = hasattr(self, "feature_names_in_")  # then a warning is due
         if named or not (is_settled(X, (dtype,)) and X.shape[1] == n_features):
+            refuse_times(X)
             check_sparse_structure(X)
             X = validate_data(
                 self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False

@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import (
 from skmlp.core.inputs import read_only
 from skmlp.estimators.base import BaseMLP, finite
 from skmlp.estimators.class_weight import weigh_classes, weigh_labels
+from skmlp.estimators.gate import native
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -415,6 +416,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def _learn_classes(self, y, classes):
+        classes = None if classes is None else native(np.asarray(classes))
         if _check_partial_fit_first_call(self, classes):
             labels = y if type_of_target(y).startswith("multilabel") else classes
             self._label_binarizer = LabelBinarizer().fit(labels)
@@ -479,6 +481,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return np.log(self.predict_proba(X))
 
     def _encode(self, y, dtype, incremental):
+        y = native(y)
         if not (hasattr(self, "classes_") and (self.warm_start or incremental)):
             self._label_binarizer = _fitted_binarizer(y)
             self.classes_ = self._label_binarizer.classes_
@@ -495,9 +498,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _encode_known(self, y, dtype):
         """What the label binarizer would return, often in the working dtype at once."""
         if y.ndim != 1 or self._is_multilabel():
+            self._check_kind(y)
             self._check_classes(unique_labels(y))
             return self._label_binarizer.transform(y)
-        codes = np.searchsorted(self.classes_, y)
+        try:
+            codes = np.searchsorted(self.classes_, y)
+        except TypeError as error:
+            raise ValueError(
+                f"`y` has labels that cannot be compared with `self.classes_`,"
+                f" {self.classes_}: {error}."
+            ) from error
         codes[codes == len(self.classes_)] = 0
         if not np.array_equal(self.classes_[codes], y):
             self._check_classes(np.unique(y))
@@ -506,6 +516,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Y = np.zeros((len(y), len(self.classes_)), dtype)
         Y[np.arange(len(y)), codes] = 1
         return Y
+
+    def _check_kind(self, y):
+        kind = type_of_target(y)
+        if kind.startswith("multilabel") != self._is_multilabel():
+            raise ValueError(
+                f"`y` is of the kind {kind!r}, but the classifier is trained on"
+                f" {self._label_binarizer.y_type_!r}: pass targets of the same kind."
+            )
 
     def _check_same_classes(self, classes):
         if set(classes) != set(self.classes_):

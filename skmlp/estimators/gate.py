@@ -89,6 +89,39 @@ def is_settled_target(y, n_rows):
     )
 
 
+def refuse_times(X, name="X"):
+    """Refuse dates and durations, which NumPy takes as numbers of some unit."""
+    if any(getattr(dtype, "kind", None) in ("m", "M") for dtype in _dtypes_of(X)):
+        raise TypeError(
+            f"{name} holds dates or durations: pass numbers in a unit of your choice,"
+            " such as days since the first date."
+        )
+
+
+def _dtypes_of(X):
+    """Of an array, of each column of a frame, or of a list's first item."""
+    while isinstance(X, (list, tuple)) and len(X):
+        X = X[0]
+    if hasattr(X, "dtypes") and np.iterable(X.dtypes):
+        return list(X.dtypes)
+    return [getattr(X, "dtype", None)]
+
+
+def as_numbers(y):
+    """Targets of a regressor as an array of finite numbers."""
+    refuse_times(y, "y")
+    if y.dtype.kind not in "biuf":
+        y = y.astype(np.float64)
+    if not np.isfinite(y).all():
+        raise ValueError("Input y contains NaN or infinity.")
+    return y
+
+
+def native(y):
+    """The same labels in the byte order of this machine."""
+    return y.astype(y.dtype.newbyteorder("="), copy=False)
+
+
 def check_sample_weight(sample_weight, X):
     """Weights as float64 of shape (n_rows,), or None.
 
@@ -128,10 +161,12 @@ def check_sample_weight(sample_weight, X):
 
 def check_range(Y, dtype):
     """Refuse targets that the working dtype cannot hold."""
-    if Y.size and dtype == np.float32 and np.abs(Y).max() > np.finfo(dtype).max:
+    dtype = np.dtype(dtype)
+    wider = Y.dtype != dtype and Y.dtype.kind in "iuf"
+    if wider and Y.size and np.abs(Y).max() > np.finfo(dtype).max:
+        remedy = ", or pass X as float64" if dtype == np.float32 else ""
         raise ValueError(
-            "y contains values too large for dtype('float32'): scale the targets, or"
-            " pass X as float64."
+            f"y contains values too large for {dtype!r}: scale the targets{remedy}."
         )
 
 

@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 
 from skmlp.core.losses import LOSSES
 from skmlp.estimators.base import BaseMLP
+from skmlp.estimators.gate import as_numbers
 
 _LINKS = "identity", "gaussian", "exp"
 _NOT_NEGATIVE = "poisson", "tweedie"
@@ -513,6 +514,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _encode_known(self, y, dtype):
         if not isinstance(y, np.ndarray):
             raise TypeError("Sparse targets are not supported: pass y.toarray().")
+        y = as_numbers(y)
         self._check_sign(y, dtype)
         Y = y.reshape(len(y), -1)
         if self._core_loss() != "quantiles":

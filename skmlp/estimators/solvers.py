@@ -79,8 +79,8 @@ class Solvers:
             outcome = "interrupted"
         if outcome == "diverged":
             optimizer.forget()
-            if incremental:
-                raise ValueError(_NOT_FINITE)
+            if self.n_iter_ == 1:
+                _refuse_what_is_not_finite()
         params = self._weights_of(epochs)
         if self.early_stopping or not all_finite(params):
             checkpoint.restore(params)
@@ -319,6 +319,8 @@ class Solvers:
             self.n_iter_ = min(result.nit, self.max_iter)
             self.loss_ = float(result.fun)
             self.stopping_reason_ = self._reason_of_lbfgs(result)
+            if self._nothing_finite(result):
+                _refuse_what_is_not_finite()
         except KeyboardInterrupt:
             result, self.stopping_reason_ = None, "interrupted"
 
@@ -330,6 +332,13 @@ class Solvers:
             return _refuse_what_is_not_finite
         self._set_parameters(found)
         return partial(self._report_lbfgs, result)
+
+    def _nothing_finite(self, result):
+        """Whether no iteration had a finite loss, and a finite score to stop by."""
+        if result.nit > 1:
+            return False
+        scores = self.validation_scores_ if self.early_stopping and result.nit else ()
+        return not (isfinite(result.fun) and all(map(isfinite, scores[-1:])))
 
     def _report_lbfgs(self, result):
         """The same, in the words of scikit-learn."""

@@ -57,11 +57,16 @@ def check_given(X_val, y_val, sample_weight_val):
 class Validating:
     """The part of an estimator that judges itself by rows it is not trained on."""
 
-    def _own_validation(self, X_val, y_val, sample_weight_val, dtype):
+    def _own_validation(self, X_val, y_val, sample_weight_val, dtype, n_targets):
         """Users' validation rows, checked like those for training."""
         with _errors_that_name("X_val and y_val"):
             X, Y, weight = self._validate_all(
                 X_val, y_val, sample_weight_val, self._encode_known, resume=True
+            )
+        if Y.shape[1] != n_targets:
+            raise ValueError(
+                f"y_val has {Y.shape[1]} targets, but y has {n_targets}: pass the same"
+                " targets for the rows of X_val."
             )
         if X.shape[0] < 2 and is_regressor(self) and self.scoring is None:
             raise ValueError(
@@ -117,5 +122,6 @@ class Validating:
 def _errors_that_name(what):
     try:
         yield
-    except ValueError as error:
-        raise ValueError(f"In {what}: {error}") from error
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"In {what}: {error}") from error

@@ -37,7 +37,11 @@ def minimise(epochs, rows, *, max_iter, max_fun, tol, on_iteration):
     def callback(intermediate_result):
         params()[:] = intermediate_result.x
         iterate.save(params())
-        if on_iteration(float(intermediate_result.fun)):
+        try:
+            stops = on_iteration(float(intermediate_result.fun))
+        except StopIteration as error:  # of users' own, which SciPy would take for ours
+            raise RuntimeError("A scorer raised StopIteration.") from error
+        if stops:
             raise StopIteration
 
     iterate = Checkpoint(params())

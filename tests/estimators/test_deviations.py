@@ -8,6 +8,7 @@ from problems import is_classification, make_estimator, make_problem
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 
 from skmlp import MLPClassifier, MLPRegressor
 from skmlp.estimators import base
@@ -139,11 +140,11 @@ def test_partial_fit_n_times_is_fit_for_n_epochs(task, solver, batch_size):
     np.testing.assert_allclose(partial.loss_curve_, fitted.loss_curve_, rtol=1e-9)
 
 
-@pytest.mark.parametrize("task", ["regression", "poisson"])
+@pytest.mark.parametrize(("task", "rate"), [("regression", 1e6), ("poisson", 3)])
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
-def test_divergence_with_early_stopping(task):
+def test_divergence_with_early_stopping(task, rate):
     X, y = make_problem(task, n_rows=200)
-    params = {"solver": "sgd", "learning_rate_init": 1e6, "max_iter": 1000}
+    params = {"solver": "sgd", "learning_rate_init": rate, "max_iter": 1000}
     model = make_estimator(task, early_stopping=True, activation="identity", **params)
     with pytest.warns(ConvergenceWarning, match="diverged in iteration"):
         model.fit(X, y)
@@ -161,6 +162,36 @@ def test_divergence_without_early_stopping():
         reg.fit(X, y)
     assert 1 <= reg.n_iter_ < 1000
     assert np.isfinite(flat(reg)).all()
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("scoring", [None, "loss"])
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
+def test_without_a_finite_epoch_there_is_no_fit(solver, early_stopping, scoring):
+    X, y = make_problem("regression")
+    options = {"learning_rate_init": 1e300, "activation": "identity", "batch_size": 9}
+    stopping = {"early_stopping": early_stopping, "scoring": scoring}
+    model = make_estimator("regression", solver=solver, **options, **stopping)
+    y = y * 1e200 if solver == "lbfgs" else y
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        model.fit(X, y)
+    assert not hasattr(model, "coefs_")
+    grid = {"learning_rate_init": [1e300]}
+    search = GridSearchCV(model, grid, error_score=-7.0, refit=False, cv=2)
+    with pytest.raises(ValueError, match="All the 2 fits failed"):
+        search.fit(X, y)
+
+
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
+def test_a_warm_start_that_diverges_at_once_changes_nothing():
+    X, y = make_problem("regression")
+    options = {"solver": "sgd", "activation": "identity", "early_stopping": True}
+    model = make_estimator("regression", warm_start=True, **options).fit(X, y)
+    before = flat(model).copy()
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        model.set_params(learning_rate_init=1e300).fit(X, y)
+    np.testing.assert_array_equal(flat(model), before)
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
