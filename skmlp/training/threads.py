@@ -53,7 +53,8 @@ class _Running:
     def latest(self, now):
         """How many there were a moment ago: one that ends is often followed by one."""
         before, end = self._before
-        return max(before if now < end + _CROWD_SECONDS else 0, self.count)
+        # A forked child may go on in a run of its parent's, which it has not counted.
+        return max(before if now < end + _CROWD_SECONDS else 0, self.count, 1)
 
     def begin(self):
         with self._lock:
