@@ -42,11 +42,15 @@ def with_room(function):
     return result
 
 
+def is_green():
+    """Whether gevent or eventlet have put parts of one thread in the place of threads:
+    a new one would be no other one of the system's, and run when this one waits."""
+    return threading.get_ident() != os_thread()
+
+
 def _has_room():
-    """Whether this is the main thread, or one that gevent or eventlet have replaced by
-    parts of another: a new thread would be no other one of the system's."""
-    thread = os_thread()
-    return threading.get_ident() != thread or threading.main_thread().ident == thread
+    """Whether this is the main thread, or no other could be had."""
+    return is_green() or threading.main_thread().ident == threading.get_ident()
 
 
 def _start(thread):

@@ -4,9 +4,11 @@ import _thread
 import os
 from contextlib import contextmanager
 from functools import cache
-from threading import Lock
+from threading import Lock, Thread
 
 from sklearn.utils.parallel import _get_threadpool_controller
+
+from skmlp.core.room import is_green
 
 _PATIENCE_SECONDS = 1.0  # with a thread that is late, BLAS keeps its own
 
@@ -53,10 +55,13 @@ class _Keeper:
         before, doors = self._left, [_closed_door() for _ in range(3)]
         self._entered, self._leave, self._left = doors
         try:
-            _thread.start_new_thread(_hold, (before, *doors))
-        except RuntimeError:  # no thread to be had; BLAS keeps its own
-            for door in doors:
-                door.release()
+            if not is_green():
+                Thread(target=_hold, args=(before, *doors), daemon=True).start()
+                return
+        except RuntimeError:
+            pass
+        for door in doors:  # no thread to be had; BLAS keeps its own
+            door.release()
 
 
 # Doors are locks that one thread opens for those that wait behind. Nobody waits while
