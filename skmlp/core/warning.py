@@ -1,4 +1,4 @@
-"""Warnings that name the line of the user's call."""
+"""Warnings that name the line of the user's call, and what messages show."""
 
 import sys
 import warnings
@@ -26,3 +26,12 @@ def warn(message, category=UserWarning):
 def _library_of(frame):
     name = None if frame is None else frame.f_globals.get("__name__")
     return str(name).partition(".")[0]
+
+
+def shown(value):
+    """A short text for messages, of anything."""
+    try:
+        text = repr(value)
+    except ValueError:  # integers of thousands of digits have none
+        return f"an object of type {type(value).__name__}"
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -97,10 +97,12 @@ class BaseMLP(
 
     def _fit(self, X, y, *data, incremental, classes=None):
         """Train a twin, and become it in one step if all goes well."""
+        numbers = self._numbers()
         resume = self._has_parameters() and (self.warm_start or incremental)
         if resume and "_network" in vars(self):
             self._current_network()
         twin = self._twin()
+        vars(twin).update(numbers)
         begin = frozenset(vars(twin))
         with self._lent_to(twin) if incremental else nullcontext():
             report = twin._train(X, y, *data, incremental=incremental, classes=classes)
@@ -146,6 +148,8 @@ class BaseMLP(
         if given:
             validation = self._own_validation(*own_validation, dtype, Y.shape[1])
         training = self._training_set(X, Y, weight, dtype, validation)
+        self._check_penalty(training.mean_weight, dtype)
+        self._try_scorer(training.validation)
         if not stochastic:
             return self._fit_lbfgs(training, resume)
         batch_size = self._batch_size(training.rows.size)
@@ -216,6 +220,17 @@ class BaseMLP(
     def _weigh_classes(self, Y, weight):
         """Weights of rows, with those of their classes."""
         return weight
+
+    def _check_penalty(self, mean_weight, dtype):
+        """Refuse weights of rows so small that the penalty overflows beside them."""
+        strength, most = self.alpha, np.sqrt(np.finfo(dtype).max)
+        if mean_weight < 1 and strength > mean_weight * most:
+            raise ValueError(
+                f"The penalty is divided by the mean of sample_weight, {mean_weight:g},"
+                f" which is too small for alpha={strength:g}: scale the weights (with"
+                " class_weight, if there is any) to a mean of about 1, or choose"
+                " alpha=0."
+            )
 
     def _resume(self, architecture):
         """Train on in the same network, whose activations may change."""

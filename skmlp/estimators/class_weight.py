@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
+from skmlp.core.warning import shown
+
 
 def weigh_classes(class_weight, classes, codes, sample_weight):
     """Weights of rows, times those of their classes.
@@ -28,12 +30,12 @@ def weigh_classes(class_weight, classes, codes, sample_weight):
     if class_weight == "balanced":
         weights = _balanced(np.bincount(codes, sample_weight, len(classes)))
     else:
-        weights = compute_class_weight(class_weight, classes=classes, y=classes)
+        weights = _given(class_weight, classes)
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError(
-            f"class_weight must be finite and not negative, got {class_weight}."
+            f"class_weight must be finite and not negative, got {shown(class_weight)}."
         )
-    return weights[codes] if sample_weight is None else weights[codes] * sample_weight
+    return _product(weights[codes], sample_weight)
 
 
 def weigh_labels(class_weight, Y, sample_weight):
@@ -54,8 +56,25 @@ def weigh_labels(class_weight, Y, sample_weight):
     weight = np.ones(len(Y))
     for item, labels in zip(class_weight, Y.T):
         codes = (labels > 0).astype(np.intp)
-        weight *= weigh_classes(item, np.arange(2), codes, sample_weight=None)
-    return weight if sample_weight is None else weight * sample_weight
+        weight = _product(weight, weigh_classes(item, np.arange(2), codes, None))
+    return _product(weight, sample_weight)
+
+
+def _given(class_weight, classes):
+    try:
+        with np.errstate(over="ignore"):
+            return compute_class_weight(class_weight, classes=classes, y=classes)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise ValueError(
+            "class_weight must hold a number for each class, got"
+            f" {shown(class_weight)}: {error}."
+        ) from error
+
+
+def _product(weight, factor):
+    """Of two vectors; whether it is finite is looked at later."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return weight if factor is None else weight * factor
 
 
 def _balanced(counts):

@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import (
 from skmlp.core.inputs import read_only
 from skmlp.estimators.base import BaseMLP, finite
 from skmlp.estimators.class_weight import weigh_classes, weigh_labels
-from skmlp.estimators.gate import native
+from skmlp.estimators.gate import check_size_of_weights, native
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -406,7 +406,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If parameters or data are invalid, with `early_stopping`, or if the
             weights diverge: they are then left as they were.
         """
-        if isinstance(self.class_weight, str):
+        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
             raise ValueError(
                 "class_weight='balanced' needs all rows, and partial_fit sees a part of"
                 " them: pass the dict of weights that"
@@ -556,6 +556,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             weight = weigh_classes(self.class_weight, self.classes_, codes, weight)
         if not weight.any():
             raise ValueError("class_weight gives all rows the weight zero.")
+        check_size_of_weights(weight, "class_weight")
         return weight
 
     def _training_set(self, *arguments):

@@ -134,15 +134,19 @@ def check_sample_weight(sample_weight, X):
     if sample_weight is None:
         return None
     n_rows = _num_samples(X)
+    refuse_times(sample_weight, "sample_weight")
     if np.isscalar(sample_weight):
-        sample_weight = np.full(n_rows, sample_weight)
-    weight = check_array(
-        sample_weight,
-        accept_sparse=False,
-        ensure_2d=False,
-        dtype=np.float64,
-        input_name="sample_weight",
-    )
+        sample_weight = [sample_weight] * n_rows
+    try:
+        weight = check_array(
+            sample_weight,
+            accept_sparse=False,
+            ensure_2d=False,
+            dtype=np.float64,
+            input_name="sample_weight",
+        )
+    except OverflowError as error:
+        raise ValueError(f"sample_weight is too large: {error}.") from error
     if weight.ndim != 1:
         raise ValueError(
             f"Sample weights must be 1D array or scalar, got {weight.ndim}D array."
@@ -156,7 +160,20 @@ def check_sample_weight(sample_weight, X):
         raise ValueError("Negative values in data passed to `sample_weight`.")
     if not np.any(weight > 0):
         raise ValueError("Sample weights must contain at least one non-zero number.")
+    check_size_of_weights(weight, "sample_weight")
     return weight
+
+
+def check_size_of_weights(weight, name):
+    """Refuse weights whose sum, or whose ratios, a float cannot hold."""
+    with np.errstate(over="ignore"):
+        total = weight.sum()
+    if not (np.finfo(weight.dtype).tiny <= weight.max() and isfinite(total)):
+        raise ValueError(
+            f"{name} is too small or too large: the largest weight is"
+            f" {weight.max():g}. Only ratios matter, beside alpha: scale the weights to"
+            " a mean of about 1."
+        )
 
 
 def check_range(Y, dtype):

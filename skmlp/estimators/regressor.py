@@ -10,10 +10,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from skmlp.core.losses import LOSSES
+from skmlp.core.warning import shown
 from skmlp.estimators.base import BaseMLP
 from skmlp.estimators.gate import as_numbers
 
 _LINKS = "identity", "gaussian", "exp"
+_NEAR_POLE = 1e-8
 _NOT_NEGATIVE = "poisson", "tweedie"
 
 
@@ -502,7 +504,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 " effect."
             )
         if self.loss == "quantile":
-            quantiles = np.asarray(self.quantile, np.float64)
+            quantiles = self._quantiles()
             inside = (quantiles > 0) & (quantiles < 1)
             rising = quantiles.ndim == 0 or (np.diff(quantiles) > 0).all()
             if quantiles.ndim > 1 or not (quantiles.size and inside.all() and rising):
@@ -510,6 +512,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                     "quantile must be a number in (0, 1), or a sequence of one or more"
                     f" in rising order, got {self.quantile}."
                 )
+
+    def _quantiles(self):
+        try:
+            return np.asarray(self.quantile, np.float64)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(
+                f"quantile must be a number in (0, 1), or a sequence of one or more in"
+                f" rising order, got {shown(self.quantile)}: {error}."
+            ) from error
 
     def _encode_known(self, y, dtype):
         if not isinstance(y, np.ndarray):
@@ -548,13 +559,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if self.loss == "quantile" and np.size(self.quantile) > 1:
             return "quantiles"
         if self.loss == "tweedie":  # whose formula has poles at both ends
-            return {1: "poisson", 2: "gamma"}.get(self.tweedie_power, "tweedie")
+            for power, loss in (1, "poisson"), (2, "gamma"):
+                if abs(self.tweedie_power - power) < _NEAR_POLE:
+                    return loss
         return self.loss
 
     def _score(self, Y, y_pred, sample_weight):
         if self.loss != "quantile":
             return _r2(Y, y_pred[:, : Y.shape[1]], sample_weight)
-        quantiles = np.broadcast_to(self.quantile, Y.shape[1])
+        quantiles = np.broadcast_to(self._quantiles(), Y.shape[1])
         scores = [
             d2_pinball_score(y, predicted, alpha=alpha, sample_weight=sample_weight)
             for y, predicted, alpha in zip(Y.T, y_pred.T, quantiles)

@@ -1,6 +1,7 @@
 """The parameters: what is allowed, and the network that they describe."""
 
 from functools import cache
+from itertools import pairwise
 from numbers import Integral, Real
 
 import numpy as np
@@ -10,7 +11,6 @@ from sklearn.utils._param_validation import (
     Interval,
     Options,
     StrOptions,
-    validate_parameter_constraints,
 )
 
 from skmlp.core.activations import ACTIVATIONS
@@ -18,10 +18,17 @@ from skmlp.core.architecture import make_architecture
 from skmlp.core.normalization import NORMALIZATIONS
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.core.regularization import OFF
-from skmlp.core.warning import warn
+from skmlp.core.warning import shown, warn
+from skmlp.estimators.numbers import (
+    check_parameter,
+    check_parameters,
+    make_rules,
+)
 from skmlp.training.initialization import INITIALIZERS
 from skmlp.training.schedules import SCHEDULES, SGD_ONLY, Schedule, as_schedule
 
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_MOST_NUMBERS = 2**56
 STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "none")
 
 
@@ -36,7 +43,7 @@ class Settings:
         "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
         "normalization": [StrOptions(set(NORMALIZATIONS)), list, tuple, None],
         "norm_momentum": [Interval(Real, 0, 1, closed="right")],
-        "norm_epsilon": [Interval(Real, 0, None, closed="neither")],
+        "norm_epsilon": [Interval(Real, 0, _LARGEST_FLOAT32, closed="right")],
         "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "norm_statistics": [StrOptions({"running", "population"})],
@@ -92,6 +99,18 @@ class Settings:
         """What each ``__init__`` does with its ``locals()``: keep them as they are."""
         vars(self).update((k, v) for k, v in arguments.items() if k != "self")
 
+    @classmethod
+    @cache
+    def _rules(cls):
+        return make_rules(cls)
+
+    def _numbers(self):
+        """Check all parameters; those that are numbers, as Python's own."""
+        return check_parameters(vars(self), self._rules(), type(self).__name__)
+
+    def _validate_params(self):
+        """Nothing: `fit` and `partial_fit` check parameters in any case."""
+
     def _hidden_layer_sizes(self):
         sizes = self.hidden_layer_sizes
         sizes = list(sizes) if np.iterable(sizes) else [sizes]
@@ -101,8 +120,18 @@ class Settings:
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return [int(size) for size in sizes]
 
+    def _check_size(self, sizes):
+        """Refuse networks whose numbers cannot even be counted in memory."""
+        n_numbers = sum(2 * n * (1 + below) for below, n in pairwise(sizes))
+        if n_numbers > _MOST_NUMBERS:
+            raise ValueError(
+                f"hidden_layer_sizes={shown(self.hidden_layer_sizes)} asks for more"
+                " numbers than any memory can hold."
+            )
+
     def _make_architecture(self, sizes):
         n_hidden = len(sizes) - 2
+        self._check_size(sizes)
         for name in ("activation", "normalization", "dropout"):
             self._check_for_each(name, n_hidden)
         return make_architecture(
@@ -125,12 +154,10 @@ class Settings:
                 f"{name} must be given once or for each of the {n_hidden} hidden"
                 f" layers, got {len(values)} items."
             )
-        constraints = {name: self._parameter_constraints[name][:1]}
+        constraints = self._parameter_constraints[name][:1]
         for value in values:
             if value is not None or name != "normalization":
-                validate_parameter_constraints(
-                    constraints, {name: value}, type(self).__name__
-                )
+                check_parameter(name, value, constraints, type(self).__name__)
 
     def _check_combinations(self):
         """Refuse what makes no sense together."""

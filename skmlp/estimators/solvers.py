@@ -26,10 +26,6 @@ _NOT_FINITE = (
 _INTERRUPTED = "Training interrupted by user."
 
 
-def _refuse_what_is_not_finite():
-    raise ValueError(_NOT_FINITE)
-
-
 class Solvers:
     """The part of an estimator that trains: from a `TrainingSet` to its weights."""
 
@@ -80,7 +76,7 @@ class Solvers:
         if outcome == "diverged":
             optimizer.forget()
             if self.n_iter_ == 1:
-                _refuse_what_is_not_finite()
+                self._refuse_what_is_not_finite()
         params = self._weights_of(epochs)
         if self.early_stopping or not all_finite(params):
             checkpoint.restore(params)
@@ -195,13 +191,23 @@ class Solvers:
             warn(_INTERRUPTED)
         if outcome == "diverged":
             if not self.early_stopping:
-                raise ValueError(_NOT_FINITE)
+                self._refuse_what_is_not_finite()
             warn(
                 f"Training diverged in iteration {self.n_iter_}; the weights of the"
                 " best validation score are kept. Scale the data or decrease"
                 " learning_rate_init.",
                 ConvergenceWarning,
             )
+
+    def _refuse_what_is_not_finite(self):
+        """Blame the data, and parameters of sizes that nobody uses."""
+        unusual = [
+            f"{name}={value:g}"
+            for name, value in self._numbers().items()
+            if isinstance(value, float) and value and not 1e-30 <= value <= 1e3
+        ]
+        hint = f" Or is it due to {' or '.join(unusual)}?" if unusual else ""
+        raise ValueError(_NOT_FINITE + hint)
 
     def _prepare_optimizer(self, incremental):
         previous = getattr(self, "_optimizer", None)
@@ -320,7 +326,7 @@ class Solvers:
             self.loss_ = float(result.fun)
             self.stopping_reason_ = self._reason_of_lbfgs(result)
             if self._nothing_finite(result):
-                _refuse_what_is_not_finite()
+                self._refuse_what_is_not_finite()
         except KeyboardInterrupt:
             result, self.stopping_reason_ = None, "interrupted"
 
@@ -329,7 +335,7 @@ class Solvers:
         with np.errstate(over="ignore"):
             found = epochs.params.astype(self._params.dtype)
         if not all_finite(found):
-            return _refuse_what_is_not_finite
+            return self._refuse_what_is_not_finite
         self._set_parameters(found)
         return partial(self._report_lbfgs, result)
 

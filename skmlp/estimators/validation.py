@@ -2,13 +2,16 @@
 
 from abc import abstractmethod
 from contextlib import contextmanager
+from math import isfinite, isnan
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import is_regressor
 from sklearn.metrics import check_scoring
+from sklearn.metrics._scorer import _BaseScorer
 
 from skmlp.core.inputs import Data
+from skmlp.core.warning import shown
 from skmlp.estimators.gate import make_data
 from skmlp.training.inference import apply_link, mean_loss
 
@@ -104,14 +107,40 @@ class Validating:
         weight = {} if weight is None else {"sample_weight": weight}
         scorer = check_scoring(judged, self.scoring)
         y = self._decode(validation.data.Y)
-        score = float(scorer(judged, validation.X, y, **weight))
-        if np.isnan(score):
+        score = scorer(judged, validation.X, y, **weight)
+        try:
+            number = float(score) if np.ndim(score) == 0 else None
+        except (TypeError, ValueError, OverflowError):
+            number = None
+        if number is None:
             raise ValueError(
-                f"scoring={self.scoring!r} is NaN on the validation rows, though the"
-                " predictions are finite: choose another score, such as"
+                f"scoring={shown(self.scoring)} must give a number that a float can"
+                f" hold, got {shown(score)}."
+            )
+        if not isfinite(number):
+            name = "NaN" if isnan(number) else "infinite"
+            raise ValueError(
+                f"scoring={shown(self.scoring)} is {name} on the validation rows,"
+                " though the predictions are finite: choose another score, such as"
                 " scoring='loss', or other rows."
             )
-        return score
+        return number
+
+    def _try_scorer(self, validation):
+        """Refuse one of scikit-learn's scorers before training, where it does not fit.
+
+        Functions of users may count their calls: they are left in peace.
+        """
+        own = callable(self.scoring) and not isinstance(self.scoring, _BaseScorer)
+        if validation is None or own or self.scoring in (None, "loss"):
+            return
+        try:
+            self._score_by_scorer(self._params, validation)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"scoring={shown(self.scoring)} does not fit {type(self).__name__} and"
+                f" these validation rows: {error}"
+            ) from error
 
     @abstractmethod
     def _decode(self, Y):

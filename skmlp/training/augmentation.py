@@ -274,7 +274,7 @@ def augmented(augmentation, X, Y, rng):
         If the augmentation returns anything but finite arrays of the same shapes.
     """
     results = augmentation(X, Y, rng)
-    if len(results) == 2:
+    if isinstance(results, (tuple, list)) and len(results) == 2:
         new = [np.asarray(array, X.dtype, order="C") for array in results]
         shapes = [array.shape for array in new]
         if shapes == [X.shape, Y.shape] and all(np.isfinite(a).all() for a in new):

@@ -97,7 +97,7 @@ class Optimizer:
             Without the optimizer's corrections.
         """
         clock = Clock(self.n_epochs, n_steps, self.max_iter, self.n_plateaus)
-        base_rates = self._rate * self.schedule.factors(clock)
+        base_rates = self._rate * self.schedule.checked_factors(clock)
         rates = base_rates * self._corrections(n_steps)
         is_constant = isinstance(base_rates, float)
         self.scheduled_rate = base_rates if is_constant else float(base_rates[-1])

@@ -15,10 +15,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmlp.core.warning import shown
+
 
 def inverse_scaling(learning_rate_init, n_seen, power_t):
     """eta_0 / (t + 1)^power_t, with t the number of rows seen."""
-    return float(learning_rate_init) / (n_seen + 1) ** power_t
+    try:
+        return float(learning_rate_init) / (n_seen + 1) ** float(power_t)
+    except OverflowError:
+        return 0.0
 
 
 class Clock(NamedTuple):
@@ -60,9 +65,14 @@ class Range(NamedTuple):
     closed: str = "both"
 
     def __contains__(self, value):
+        if not isinstance(value, Real) or isinstance(value, np.timedelta64):
+            return False
+        try:
+            value = float(value)
+        except OverflowError:
+            return False
         return (
-            isinstance(value, Real)
-            and self.low <= value <= self.high
+            self.low <= value <= self.high
             and (value != self.low or self.closed in ("both", "left"))
             and (value != self.high or self.closed in ("both", "right"))
         )
@@ -91,8 +101,10 @@ class Schedule:
             if value not in allowed:
                 raise ValueError(
                     f"{name} of {type(self).__name__} must be a number in {allowed},"
-                    f" got {value!r}."
+                    f" got {shown(value)}."
                 )
+            if type(value) not in (int, float):
+                object.__setattr__(self, name, float(value))
 
     def factors(self, clock):
         """Factors of the learning rate at the steps of an epoch.
@@ -106,6 +118,30 @@ class Schedule:
         ndarray of shape (clock.n_steps,) or float
         """
         raise NotImplementedError
+
+    def checked_factors(self, clock):
+        """The same of a schedule that anyone may have written.
+
+        Raises
+        ------
+        ValueError
+            If they are not numbers, finite and not negative, one or for each step.
+        """
+        with np.errstate(all="ignore"):
+            factors = self.factors(clock)
+        if type(factors) is float and 0 <= factors < inf:
+            return factors
+        try:
+            array = np.broadcast_to(np.asarray(factors, np.float64), clock.n_steps)
+        except (TypeError, ValueError, OverflowError):
+            array = np.array([np.nan])
+        if not (np.isfinite(array) & (array >= 0)).all():
+            raise ValueError(
+                "learning_rate must give finite factors >= 0, one or as many as there"
+                f" are steps ({clock.n_steps}): {type(self).__name__}.factors returned"
+                f" {shown(factors)}."
+            )
+        return array
 
     def curve(self, max_iter, n_steps=1):
         """Factors of all steps of a fit, to look at or to plot.
@@ -364,7 +400,7 @@ class Warmup(Schedule):
 
     def factors(self, clock):
         line = np.minimum(clock.progress / self.fraction, 1)
-        return line * as_schedule(self.schedule).factors(clock)
+        return line * as_schedule(self.schedule).checked_factors(clock)
 
 
 @dataclass(frozen=True)
@@ -381,7 +417,7 @@ class Custom(Schedule):
         try:
             factors = np.asarray(self.function(progress), np.float64)
             factors = np.broadcast_to(factors, progress.shape)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(
                 "A learning_rate that is a function must turn an array of progress in"
                 " [0, 1] into as many factors: write it with NumPy's functions, or pass"
@@ -422,5 +458,5 @@ def as_schedule(learning_rate, name="learning_rate"):
         return Custom(learning_rate)
     raise ValueError(
         f"{name} must be one of {', '.join(map(repr, SCHEDULES))}, an object such as"
-        f" skmlp.schedules.Cosine(), or a function, got {learning_rate!r}."
+        f" skmlp.schedules.Cosine(), or a function, got {shown(learning_rate)}."
     )

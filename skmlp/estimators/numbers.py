@@ -1,0 +1,156 @@
+"""Parameters that are numbers, as Python's int or float.
+
+Users pass numbers of many types and sizes, such as ``np.int8(100)``, of which some
+overflow on the way.  Past this gate there are two types, and none beyond what C holds.
+"""
+
+from inspect import Parameter, signature
+from math import inf
+from numbers import Integral, Real
+from sys import float_info
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    validate_parameter_constraints,
+)
+
+from skmlp.core.warning import shown
+
+_LARGEST = {int: 2**63 - 1, float: float_info.max}
+
+
+class Range(NamedTuple):
+    """What scikit-learn's `Interval` allows, for a faster look.
+
+    Attributes
+    ----------
+    kind : type
+        int or float.
+    low, high : float
+    closed : str
+        Which ends belong to it.
+    """
+
+    kind: type
+    low: float
+    high: float
+    closed: str
+
+    def __contains__(self, number):
+        return (
+            self.low <= number <= self.high
+            and (number != self.low or self.closed in ("left", "both"))
+            and (number != self.high or self.closed in ("right", "both"))
+        )
+
+
+class Rule(NamedTuple):
+    """What a parameter may be.
+
+    Attributes
+    ----------
+    constraints : list
+        scikit-learn's.
+    default : object
+        Not to be checked.
+    range : Range or None
+        If it may be a number, or a list of them.
+    """
+
+    constraints: list
+    default: Any
+    range: Range | None
+
+
+def make_rules(estimator_class):
+    """A rule for each parameter."""
+    defaults = {
+        name: parameter.default
+        for name, parameter in signature(estimator_class).parameters.items()
+    }
+    return {
+        name: Rule(items, defaults.get(name, Parameter.empty), _range_of(items))
+        for name, items in estimator_class._parameter_constraints.items()
+    }
+
+
+def _range_of(constraints):
+    for item in constraints:
+        if isinstance(item, Interval):
+            kind = int if item.type is Integral else float
+            low = -inf if item.left is None else item.left
+            high = inf if item.right is None else item.right
+            return Range(kind, low, high, item.closed)
+    return None
+
+
+def check_parameters(parameters, rules, owner):
+    """Those of the parameters that are numbers, or lists of them, as int or float.
+
+    Raises
+    ------
+    InvalidParameterError
+        If one of the parameters, be it a number or not, is not allowed.
+    """
+    numbers = {}
+    for name, (constraints, default, allowed) in rules.items():
+        value = parameters.get(name, default)
+        if allowed is not None and _is_number(value, allowed.kind):
+            number = _as_python(value, allowed.kind, name, owner)
+            numbers[name] = number
+            if number in allowed:
+                continue
+            check_parameter(name, value, constraints, owner)  # shows what was given
+            value = number
+        elif allowed is not None and isinstance(value, (list, tuple)):
+            numbers[name] = [_as_python(v, allowed.kind, name, owner) for v in value]
+        if value is not default:
+            check_parameter(name, value, constraints, owner)
+    return numbers
+
+
+def check_parameter(name, value, constraints, owner):
+    """What scikit-learn checks, which fails on values that it cannot compare or show.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the value is not allowed.
+    """
+    try:
+        if isinstance(value, np.timedelta64):  # which is an integer to NumPy
+            raise TypeError("durations are no numbers")
+        with np.errstate(all="ignore"):  # float16 overflows in comparisons
+            validate_parameter_constraints({name: constraints}, {name: value}, owner)
+    except InvalidParameterError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidParameterError(
+            f"The {name!r} parameter of {owner} must not be {shown(value)}: {error}."
+        ) from error
+
+
+def _is_number(value, kind):
+    if type(value) is kind:
+        return True
+    abstract = Integral if kind is int else Real
+    return isinstance(value, abstract) and not isinstance(value, np.timedelta64)
+
+
+def _as_python(value, kind, name, owner):
+    """An int or float; what is no number stays as it is."""
+    if not _is_number(value, kind):
+        return value
+    try:
+        number = kind(value)
+    except OverflowError:  # of float: it is finite, but too large
+        number = value
+    if abs(number) > _LARGEST[kind] and abs(number) != inf:
+        raise InvalidParameterError(
+            f"The {name!r} parameter of {owner} must not be larger than"
+            f" {_LARGEST[kind]}, got {shown(value)}."
+        )
+    return number
