@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_random_state, column_or_1d
@@ -22,6 +23,7 @@ from skmlp.estimators.gate import (
     is_settled_target,
     make_data,
     refuse_times,
+    under_usual_errors,
 )
 from skmlp.estimators.parameters import FlatParameters
 from skmlp.estimators.publishing import CURVES, VALIDATION_CURVES, Publishing
@@ -95,6 +97,7 @@ class BaseMLP(
         own_validation = X_val, y_val, sample_weight_val
         return self._fit(X, y, sample_weight, own_validation, incremental=False)
 
+    @under_usual_errors
     def _fit(self, X, y, *data, incremental, classes=None):
         """Train a twin, and become it in one step if all goes well."""
         numbers = self._numbers()
@@ -167,14 +170,14 @@ class BaseMLP(
         return X, Y, self._weigh_classes(Y, weight)
 
     def _validate_fit(self, X, y, sample_weight, incremental, resume):
-        """The same of the training rows, those of weight zero left out."""
+        """The same of the training rows; sparse ones of weight zero are left out."""
         encode = partial(self._encode, incremental=incremental)
         X, Y, weight = self._validate_all(X, y, sample_weight, encode, resume)
         if resume:
             network = self._current_network(X.dtype)
             self._network = network._replace(params=network.params.copy())
-        if weight is not None and not weight.all():
-            counts = weight > 0
+        if sparse.issparse(X) and weight is not None and not weight.all():
+            counts = weight > 0  # how many entries rows have decides on chunks
             X, Y, weight = X[counts], Y[counts], weight[counts]
         return X, Y, weight
 
@@ -330,7 +333,9 @@ class BaseMLP(
             weight,
             dtype,
             size=validation_size(
-                X.shape[0], self.validation_fraction, self._n_classes_to_validate()
+                X.shape[0] if weight is None else np.count_nonzero(weight),
+                self.validation_fraction,
+                self._n_classes_to_validate(),
             ),
             stratify=self._stratify(Y),
             random_state=self._split_generator(),
@@ -360,12 +365,7 @@ class BaseMLP(
         dtype, n_features = network.params.dtype, network.n_features
         named = hasattr(self, "feature_names_in_")  # then a warning is due
         if named or not (is_settled(X, (dtype,)) and X.shape[1] == n_features):
-            refuse_times(X)
-            check_sparse_structure(X)
-            X = validate_data(
-                self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
-            )
-            check_sparse_structure(X)
+            X = self._validate_new_rows(X, dtype)
         if X.shape[1] != n_features:
             raise ValueError(
                 f"X has {X.shape[1]} features, but the network of"
@@ -373,11 +373,22 @@ class BaseMLP(
             )
         return network, make_data(X, dtype)
 
+    @under_usual_errors
+    def _validate_new_rows(self, X, dtype):
+        refuse_times(X)
+        check_sparse_structure(X)
+        X = validate_data(
+            self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
+        )
+        check_sparse_structure(X)
+        return X
+
     def _predict_raw(self, X, link=None):
         """(network, link(its raw prediction)) for users' X."""
         network, data = self._network_and_rows(X)
         return network, finite(network.predict(data, link))
 
+    @under_usual_errors
     def hidden_activations(self, X, layer=-1):
         """Units of a hidden layer, for instance as features of another model.
 

@@ -17,7 +17,11 @@ from sklearn.utils.multiclass import (
 from skmlp.core.inputs import read_only
 from skmlp.estimators.base import BaseMLP, finite
 from skmlp.estimators.class_weight import weigh_classes, weigh_labels
-from skmlp.estimators.gate import check_size_of_weights, native
+from skmlp.estimators.gate import (
+    check_size_of_weights,
+    native,
+    under_usual_errors,
+)
 
 
 class MLPClassifier(ClassifierMixin, BaseMLP):
@@ -442,6 +446,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return np.repeat(network.classes, len(y_pred))
         return network.classes[_codes(y_pred)]
 
+    @under_usual_errors
     def predict_proba(self, X):
         """Predict class probabilities.
 
@@ -465,6 +470,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return np.ones_like(raw)
         return _inside_unit_interval(expit(np.hstack([-raw, raw])))  # 1 - p cancels
 
+    @under_usual_errors
     def predict_log_proba(self, X):
         """Predict logarithms of class probabilities.
 

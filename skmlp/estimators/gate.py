@@ -5,7 +5,7 @@ contiguity, alignment, shapes, the range of sparse indices, finite values.  Data
 pass as read-only views and are copied only where they have to be.
 """
 
-from functools import lru_cache
+from functools import lru_cache, wraps
 from math import isfinite
 
 import numpy as np
@@ -13,6 +13,18 @@ from scipy import sparse
 from sklearn.utils.validation import _num_samples, check_array
 
 from skmlp.core.inputs import Data, read_only
+
+
+def under_usual_errors(method):
+    """Compute under the error handling with which NumPy begins: whatever users set by
+    ``np.seterr``, results that round to zero on the way are no errors."""
+
+    @wraps(method)
+    def wrapper(*args, **kwargs):
+        with np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"):
+            return method(*args, **kwargs)
+
+    return wrapper
 
 
 def check_sparse_structure(X):

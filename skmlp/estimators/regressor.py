@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from skmlp.core.losses import LOSSES
 from skmlp.core.warning import shown
 from skmlp.estimators.base import BaseMLP
-from skmlp.estimators.gate import as_numbers
+from skmlp.estimators.gate import as_numbers, under_usual_errors
 
 _LINKS = "identity", "gaussian", "exp"
 _NEAR_POLE = 1e-8
@@ -460,6 +460,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             )
         return _without_single_column(y_pred)
 
+    @under_usual_errors
     def score(self, X, y, sample_weight=None):
         """Goodness of predictions: 1 if perfect, 0 for those of a constant.
 

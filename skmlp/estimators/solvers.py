@@ -136,12 +136,8 @@ class Solvers:
         return self.max_time is not None and elapsed >= self.max_time
 
     def _set_population_statistics(self, training):
-        data = training.data
-        weight = data.sample_weight
-        if not weight.size:
-            weight = np.zeros(data.n_rows)
-            weight[training.rows] = 1
-        set_population_statistics(self._architecture, self._params, data, weight)
+        rows = np.sort(training.rows)
+        set_population_statistics(self._architecture, self._params, training.data, rows)
 
     def _augmented(self, training):
         """The rows, those to train on made anew."""
@@ -161,19 +157,26 @@ class Solvers:
         return moving.copy()
 
     def _orders(self, rows, n_epochs, incremental):
-        """``rows`` in the order of each epoch, shuffled in place.
-
-        partial_fit goes on shuffling where the previous call on as many rows left
-        off, so that n calls are n epochs of fit.
-        """
-        previous = getattr(self, "_order", None) if incremental else None
-        if previous is not None and previous.size == rows.size:
-            rows[:] = previous
+        """``rows`` in the order of each epoch, shuffled in place."""
+        if incremental:
+            yield self._next_order(rows)
+            return
+        self._order = None
         for _ in range(n_epochs):
             if self.shuffle:
                 shuffle(rows, self._random_state)
-            self._order = rows if incremental else None
             yield rows
+
+    def _next_order(self, rows):
+        """The order of partial_fit, which goes on shuffling where the previous call on
+        as many rows left off, so that n calls are n epochs of fit."""
+        order, previous = np.arange(rows.size), getattr(self, "_order", None)
+        if previous is not None and previous.size == rows.size:
+            order[:] = previous
+        if self.shuffle:
+            shuffle(order, self._random_state)
+        self._order = order  # of places: the rows that count may be others each time
+        return rows[order]
 
     def _report(self, outcome):
         """The last thing of a fit, since users can turn warnings into errors."""

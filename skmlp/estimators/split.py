@@ -29,29 +29,42 @@ class TrainingSet(NamedTuple):
     validation: Validation | None
 
 
+def counting_rows(n_rows, weight):
+    """Rows whose weight is not zero. The others stay where they are, unused: to leave
+    them out of the arrays would copy these."""
+    return np.arange(n_rows) if weight is None else np.flatnonzero(weight)
+
+
 def whole_set(X, Y, weight, dtype, validation=None):
-    """Train on all rows."""
-    weight, mean_weight = relative_weights(weight)
-    rows = np.arange(X.shape[0])
+    """Train on all rows that count."""
+    rows = counting_rows(X.shape[0], weight)
+    weight, mean_weight = _relative_weights(weight, rows)
     return TrainingSet(make_data(X, dtype, Y, weight), rows, mean_weight, validation)
 
 
 def split_set(X, Y, weight, dtype, *, size, stratify, random_state):
     """Set ``size`` rows aside, as `train_test_split` draws them."""
+    counting = counting_rows(X.shape[0], weight)
     rows, held_out = train_test_split(
-        np.arange(X.shape[0]),
+        counting,
         test_size=size,
         random_state=random_state,
-        stratify=stratify,
+        stratify=None if stratify is None else stratify[counting],
     )
     weight_out = None if weight is None else weight[held_out]
     validation = make_validation(X[held_out], Y[held_out], weight_out, dtype)
-    mean_weight = 1.0
-    if weight is not None:
-        relative, mean_weight = relative_weights(weight[rows])
-        weight = np.zeros_like(weight)
-        weight[rows] = relative
+    weight, mean_weight = _relative_weights(weight, rows)
     return TrainingSet(make_data(X, dtype, Y, weight), rows, mean_weight, validation)
+
+
+def _relative_weights(weight, rows):
+    """Those of the rows in units of their mean, zero for others; and the mean."""
+    if weight is None or rows.size == weight.size:
+        return relative_weights(weight)
+    own, mean_weight = relative_weights(weight[rows])
+    weight = np.zeros_like(weight)
+    weight[rows] = own
+    return weight, mean_weight
 
 
 def validation_size(n_rows, fraction, n_classes):

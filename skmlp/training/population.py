@@ -3,14 +3,15 @@
 import numpy as np
 from scipy import sparse
 
+from skmlp.core.inputs import read_only
 from skmlp.core.layout import running_views, weight_views
 from skmlp.training.inference import predict
 
 _ROWS = 8192
 
 
-def set_population_statistics(architecture, params, data, weight):
-    """Set means and variances to those over all rows, layer by layer, in place.
+def set_population_statistics(architecture, params, data, rows):
+    """Set means and variances to those over ``rows``, layer by layer, in place.
 
     Each layer's are those of its input as prediction computes it, hence after the
     layers below have theirs.
@@ -20,33 +21,49 @@ def set_population_statistics(architecture, params, data, weight):
     architecture : Architecture
     params : ndarray of shape (n_total,)
     data : Data
-    weight : ndarray of shape (n_rows,)
-        Weights of rows; zero leaves a row out.
+    rows : ndarray of int
+        In rising order.
     """
     layout = architecture.layout()
     matrices, statistics = weight_views(params, layout), running_views(params, layout)
     for i, name in enumerate(architecture.normalizations):
         if name == "batch":
-            below = _blocks_of_layer(architecture, params, data, i)
-            products = (A @ matrices[i] for A in below)
-            statistics[i][:] = _weighted_moments(products, weight)
+            below = _blocks_of_layer(architecture, params, data, rows, i)
+            products = ((A @ matrices[i], weight) for A, weight in below)
+            statistics[i][:] = _weighted_moments(products)
 
 
-def _blocks_of_layer(architecture, params, data, layer):
-    """Units of a layer, block by block."""
-    for start in range(0, data.n_rows, _ROWS):
-        block = _block(data, start, min(start + _ROWS, data.n_rows))
-        yield (
-            predict(architecture, params, block, layer=layer)
-            if layer
-            else _as_matrix(block)
-        )
+def _blocks_of_layer(architecture, params, data, rows, layer):
+    """Units of a layer and weights of rows, block by block."""
+    for start in range(0, rows.size, _ROWS):
+        own = rows[start : start + _ROWS]
+        block, weight = _block(data, own), np.ones(own.size)
+        if data.sample_weight.size:
+            weight = data.sample_weight[own].astype(np.float64)
+        if layer:
+            yield predict(architecture, params, block, layer=layer), weight
+        else:
+            yield _as_matrix(block), weight
 
 
-def _block(data, start, stop):
+def _block(data, rows):
+    """Some of the rows: a view, if they follow each other."""
+    first, last = rows[0], rows[-1] + 1
     if data.sparse:
-        return data._replace(indptr=data.indptr[start : stop + 1])
-    return data._replace(X=data.X[start:stop])
+        block = data._replace(indptr=data.indptr[first : last + 1])
+        return block if last - first == rows.size else _some_of(block, rows - first)
+    if last - first == rows.size:
+        return data._replace(X=data.X[first:last])
+    return data._replace(X=read_only(data.X[rows]))
+
+
+def _some_of(data, rows):
+    own = _as_matrix(data)[rows]
+    return data._replace(
+        values=read_only(own.data),
+        indices=read_only(own.indices.astype(np.int32, copy=False)),
+        indptr=read_only(own.indptr.astype(np.int64, copy=False)),
+    )
 
 
 def _as_matrix(data):
@@ -58,12 +75,11 @@ def _as_matrix(data):
     return sparse.csr_array((data.values[own], data.indices[own], indptr), shape)
 
 
-def _weighted_moments(blocks, weight):
+def _weighted_moments(blocks):
     """Mean and variance of columns in one pass (Chan, Golub and LeVeque, 1983)."""
-    total, mean, squares, seen = 0.0, 0.0, 0.0, 0
-    for block in blocks:
-        w = weight[seen : seen + len(block)].astype(np.float64)
-        seen, added = seen + len(block), w.sum()
+    total, mean, squares = 0.0, 0.0, 0.0
+    for block, w in blocks:
+        added = w.sum()
         if added == 0:
             continue
         block = block.astype(np.float64)

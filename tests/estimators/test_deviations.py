@@ -1,6 +1,7 @@
 """scikit-learn's bugs that are not inherited: PARITY in the order of its list."""
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -67,15 +68,53 @@ def test_weight_k_is_row_repeated_k_times(task, solver):
     np.testing.assert_allclose(flat(weighted), flat(repeated), rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7])
+LEFT_OUT = [
+    {"batch_size": 1},
+    {"batch_size": 7},
+    {"solver": "lbfgs"},
+    {"early_stopping": True},
+    {"norm_statistics": "population", "normalization": "batch"},
+    {"norm_statistics": "population", "normalization": "batch", "early_stopping": True},
+    {"dropout": 0.3, "batch_size": 7},
+]
+
+
+@pytest.mark.parametrize("options", LEFT_OUT)
+@pytest.mark.parametrize("task", ["regression", "binary"])
 @pytest.mark.parametrize("csr", [False, True])
-def test_rows_of_weight_zero_are_left_out(batch_size, csr):
-    X, y = make_problem("regression", csr=csr)
+def test_rows_of_weight_zero_are_left_out(options, task, csr):
+    X, y = make_problem(task, csr=csr)
     weight = np.arange(len(y)) % 3.0
-    reg = make_estimator("regression", batch_size=batch_size)
+    model = make_estimator(task, **options)
     kept = weight > 0
-    expected = flat(clone(reg).fit(X[kept], y[kept], weight[kept]))
-    np.testing.assert_array_equal(flat(reg.fit(X, y, weight)), expected)
+    expected = flat(clone(model).fit(X[kept], y[kept], weight[kept]))
+    np.testing.assert_array_equal(flat(model.fit(X, y, weight)), expected)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_partial_fit_leaves_out_other_rows_each_time(shuffle):
+    X, y = make_problem("regression")
+    model = make_estimator("regression", batch_size=7, shuffle=shuffle)
+    expected = clone(model)
+    for shift in range(3):
+        weight = (np.arange(len(y)) + shift) % 3.0
+        kept = weight > 0
+        model.partial_fit(X, y, weight)
+        expected.partial_fit(X[kept], y[kept], weight[kept])
+        np.testing.assert_array_equal(flat(model), flat(expected))
+
+
+def test_rows_of_weight_zero_take_no_copy():
+    X = np.ones((20_000, 60))
+    weight = np.arange(20_000) % 2.0
+    model = MLPRegressor(hidden_layer_sizes=(2,), max_iter=1, random_state=0)
+    model.fit(X[:10], X[:10, 0])
+    tracemalloc.start()
+    try:
+        model.fit(X, X[:, 0], weight)
+        assert tracemalloc.get_traced_memory()[1] < X.nbytes / 4
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -127,7 +127,7 @@ def test_population_statistics_leave_validation_rows_out(monkeypatch):
         lambda *arguments: seen.append(arguments[-1]),
     )
     classifier(norm_statistics="population", **settings).fit(X, y)
-    assert seen[0].sum() == 180
+    assert seen[0].size == 180
     monkeypatch.setattr(population, "_ROWS", 7)  # blocks make no difference
     small = _statistics(classifier(norm_statistics="running", **settings).fit(X, y))
     assert len(small) == 40

@@ -398,3 +398,39 @@ def test_divergence_names_unusual_parameters():
         model = MLPRegressor(solver="sgd", max_iter=9, **options)
         with pytest.raises(ValueError, match=r"non-finite .* due to \w+=1e\+300\?"):
             model.fit(X, y)
+
+
+UNDERFLOWS = [
+    {
+        "solver": solver,
+        "max_iter": 2000,
+        "tol": 0,
+        "n_iter_no_change": 9999,
+        "beta_1": 0.5,
+    }
+    for solver in ("adam", "nadam", "schedule_free", "lbfgs")
+] + [
+    {"early_stopping": True, "dtype": "float32"},
+    {"normalization": "batch", "norm_statistics": "population"},
+    {"learning_rate": "exponential", "learning_rate_init": 1e-300},
+]
+
+
+@pytest.mark.parametrize("options", UNDERFLOWS)
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e3])
+def test_numpy_may_be_told_to_raise(options, task, scale):
+    """Whatever is right otherwise is right then, with the same bits."""
+    X, y = make_problem(task)
+    X *= scale
+    weight = np.linspace(1e-5, 1, len(X))
+    outputs = []
+    for kind in "ignore", "raise":
+        model = make_estimator(task, **options)
+        with np.errstate(all=kind):
+            model.fit(X, y, weight)
+            outputs.append([model.predict(X), model.score(X, y), *model.coefs_])
+            if task == "multiclass":
+                outputs[-1] += [model.predict_proba(X), model.predict_log_proba(X)]
+    for ignored, raised in zip(*outputs):
+        np.testing.assert_array_equal(ignored, raised)
