@@ -236,6 +236,7 @@ def test_the_stamp_follows_every_kernel_source(copy_of_core):
     assert None not in stamps
 
 
+@needs_jit
 def test_every_module_that_a_kernel_is_in_is_stamped():
     modules = {kernel.py_func.__module__ for kernel in ENTRY_KERNELS}
     jitted = {path for path in PACKAGE.rglob("*.py") if "@jit" in path.read_text()}
