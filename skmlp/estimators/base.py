@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skmlp.core.layout import bias_views, start_normalization, weight_views
 from skmlp.core.losses import LOSSES
 from skmlp.core.warning import warn
+from skmlp.estimators.effects import warn_of_ignored
 from skmlp.estimators.fitted import KNOWN_LINKS, FittedNetwork
 from skmlp.estimators.gate import (
     check_range,
@@ -131,6 +132,7 @@ class BaseMLP(
         self._check_learning_rate()
         self._check_combinations()
         given = check_given(*own_validation)
+        warn_of_ignored(self, self._rules(), given or self.early_stopping)
         if incremental:
             self._learn_classes(y, classes)
         X, Y, weight = self._validate_fit(X, y, sample_weight, incremental, resume)

@@ -18,7 +18,7 @@ from skmlp.core.architecture import make_architecture
 from skmlp.core.normalization import NORMALIZATIONS
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.core.regularization import OFF
-from skmlp.core.warning import shown, warn
+from skmlp.core.warning import shown
 from skmlp.estimators.numbers import (
     check_parameter,
     check_parameters,
@@ -202,17 +202,6 @@ class Settings:
         return (np.float64, np.float32) if auto else (np.dtype(self.dtype),)
 
     def _check_learning_rate(self):
-        """Refuse a schedule that fails, and name one that has no effect."""
-        of_sgd = self.learning_rate in SGD_ONLY
-        if not of_sgd:
+        """Refuse a schedule that fails."""
+        if self.learning_rate not in SGD_ONLY:
             as_schedule(self.learning_rate)
-        if of_sgd and self.solver != "sgd":
-            solvers = "solver='sgd'"
-        elif self.learning_rate != "constant" and self.solver == "lbfgs":
-            solvers = "stochastic solvers"
-        else:
-            return
-        warn(
-            f"learning_rate={self.learning_rate!r} has an effect with {solvers} only,"
-            f" and is ignored with solver={self.solver!r}."
-        )

@@ -210,7 +210,8 @@ def test_divergence_without_early_stopping():
 def test_without_a_finite_epoch_there_is_no_fit(solver, early_stopping, scoring):
     X, y = make_problem("regression")
     options = {"learning_rate_init": 1e300, "activation": "identity", "batch_size": 9}
-    stopping = {"early_stopping": early_stopping, "scoring": scoring}
+    stopping = {"early_stopping": early_stopping}
+    stopping |= {"scoring": scoring} if early_stopping else {}
     model = make_estimator("regression", solver=solver, **options, **stopping)
     y = y * 1e200 if solver == "lbfgs" else y
     with pytest.raises(ValueError, match="non-finite parameter weights"):

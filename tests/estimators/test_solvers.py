@@ -112,6 +112,7 @@ def test_divergence_leaves_weights_and_forgets_moments(solver):
     assert np.isfinite(flat(reg)).all()
 
 
+@pytest.mark.filterwarnings("ignore:rho=0.5 has an effect:UserWarning")
 @pytest.mark.skipif(DISABLED, reason="nothing is compiled then")
 @each_solver
 def test_other_settings_compile_nothing(solver):
@@ -146,6 +147,7 @@ def n_specialisations():
     return sum(len(kernel.overloads) for kernel in ENTRY_KERNELS)
 
 
+@pytest.mark.filterwarnings("ignore:rho=0.5 has an effect:UserWarning")
 def test_rho_is_that_of_rmsprop():
     X, y = make_problem("regression")
     fits = {}
