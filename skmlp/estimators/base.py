@@ -92,8 +92,9 @@ class BaseMLP(
         Raises
         ------
         ValueError
-            If a parameter or the data are invalid, or if training diverges without
-            early stopping; the last finite weights are kept then.
+            If a parameter or the data are invalid, or if training diverges: without
+            early stopping the last finite weights are kept then, and in the very first
+            epoch there are none, so that the estimator stays as it was.
         """
         own_validation = X_val, y_val, sample_weight_val
         return self._fit(X, y, sample_weight, own_validation, incremental=False)
