@@ -102,12 +102,12 @@ class BaseMLP(
     @under_usual_errors
     def _fit(self, X, y, *data, incremental, classes=None):
         """Train a twin, and become it in one step if all goes well."""
-        numbers = self._numbers()
+        parameters = self._checked_parameters()
         resume = self._has_parameters() and (self.warm_start or incremental)
         if resume and "_network" in vars(self):
             self._current_network()
         twin = self._twin()
-        vars(twin).update(numbers)
+        vars(twin).update(parameters)  # others may have set some meanwhile
         begin = frozenset(vars(twin))
         with self._lent_to(twin) if incremental else nullcontext():
             report = twin._train(X, y, *data, incremental=incremental, classes=classes)

@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import (
 
 from skmlp.core.warning import shown
 
+_SETTLED_TYPES = int, float, bool, str, type(None)
 _LARGEST = {int: 2**63 - 1, float: float_info.max}
 
 
@@ -54,15 +55,18 @@ class Rule(NamedTuple):
     ----------
     constraints : list
         scikit-learn's.
-    default : object
-        Not to be checked.
     range : Range or None
         If it may be a number, or a list of them.
+    default : object
+    settled : bool
+        Whether the default is allowed, cannot change and, if it is a number, is
+        Python's own, so that there is nothing to look at.
     """
 
     constraints: list
-    default: Any
     range: Range | None
+    default: Any
+    settled: bool
 
 
 def make_rules(estimator_class):
@@ -71,10 +75,26 @@ def make_rules(estimator_class):
         name: parameter.default
         for name, parameter in signature(estimator_class).parameters.items()
     }
-    return {
-        name: Rule(items, defaults.get(name, Parameter.empty), _range_of(items))
-        for name, items in estimator_class._parameter_constraints.items()
-    }
+    rules = {}
+    for name, constraints in estimator_class._parameter_constraints.items():
+        default = defaults.get(name, Parameter.empty)
+        allowed, owner = _range_of(constraints), estimator_class.__name__
+        settled = _is_settled(name, default, constraints, owner)
+        rules[name] = Rule(constraints, allowed, default, settled)
+    return rules
+
+
+def _is_settled(name, default, constraints, owner):
+    if default is Parameter.empty:  # of a subclass without it
+        return True
+    items = default if type(default) is tuple else (default,)
+    if not all(type(item) in _SETTLED_TYPES for item in items):
+        return False
+    try:
+        check_parameter(name, default, constraints, owner)
+    except InvalidParameterError:  # of a subclass, to be told when it is used
+        return False
+    return True
 
 
 def _range_of(constraints):
@@ -88,7 +108,8 @@ def _range_of(constraints):
 
 
 def check_parameters(parameters, rules, owner):
-    """Those of the parameters that are numbers, or lists of them, as int or float.
+    """Those of the parameters that are numbers, or lists of them, as int or float, but
+    for settled defaults.
 
     Raises
     ------
@@ -96,8 +117,10 @@ def check_parameters(parameters, rules, owner):
         If one of the parameters, be it a number or not, is not allowed.
     """
     numbers = {}
-    for name, (constraints, default, allowed) in rules.items():
+    for name, (constraints, allowed, default, settled) in rules.items():
         value = parameters.get(name, default)
+        if settled and value is default:
+            continue
         if allowed is not None and _is_number(value, allowed.kind):
             number = _as_python(value, allowed.kind, name, owner)
             numbers[name] = number
@@ -107,8 +130,7 @@ def check_parameters(parameters, rules, owner):
             value = number
         elif allowed is not None and isinstance(value, (list, tuple)):
             numbers[name] = [_as_python(v, allowed.kind, name, owner) for v in value]
-        if value is not default:
-            check_parameter(name, value, constraints, owner)
+        check_parameter(name, value, constraints, owner)
     return numbers
 
 

@@ -235,8 +235,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Learning rate of the last step of each epoch, before Adam's bias correction;
         of stochastic solvers.
     coefs_ : list of ndarray of shape (fan_in, fan_out)
-        Weights of each layer: views, whose changes take effect. The fan-out of gated
-        layers is twice their units.
+        Weights of each layer: views, whose changes take effect until the next fit or
+        partial_fit, which has arrays of its own. The fan-out of gated layers is twice
+        their units.
     intercepts_ : list of ndarray of shape (fan_out,)
         Biases of each layer: views as well.
     n_features_in_ : int

@@ -104,9 +104,11 @@ class Settings:
     def _rules(cls):
         return make_rules(cls)
 
-    def _numbers(self):
-        """Check all parameters; those that are numbers, as Python's own."""
-        return check_parameters(vars(self), self._rules(), type(self).__name__)
+    def _checked_parameters(self):
+        """All parameters of this moment, numbers among them as Python's own."""
+        state, rules = vars(self).copy(), self._rules()
+        parameters = {name: state[name] for name in rules if name in state}
+        return parameters | check_parameters(parameters, rules, type(self).__name__)
 
     def _validate_params(self):
         """Nothing: `fit` and `partial_fit` check parameters in any case."""

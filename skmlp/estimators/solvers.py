@@ -206,7 +206,7 @@ class Solvers:
         """Blame the data, and parameters of sizes that nobody uses."""
         unusual = [
             f"{name}={value:g}"
-            for name, value in self._numbers().items()
+            for name, value in self._checked_parameters().items()
             if isinstance(value, float) and value and not 1e-30 <= value <= 1e3
         ]
         hint = f" Or is it due to {' or '.join(unusual)}?" if unusual else ""

@@ -231,6 +231,7 @@ def test_every_parameter_is_checked(estimator, name, solver, capsys):
                 break
 
 
+THREE = np.int8(3)
 UNLIKE_PARTIAL_FIT = (
     *("solver", "max_fun", "early_stopping", "validation_fraction", "scoring"),
     *("hidden_layer_sizes", "quantile"),  # which make another network
@@ -241,6 +242,19 @@ IN_TRAINING = [
     for name in estimator().get_params()
     if name not in UNLIKE_PARTIAL_FIT
 ]
+
+
+def test_defaults_of_subclasses_are_checked():
+    """Before they are trusted, and made Python's own."""
+
+    class Odd(MLPRegressor):
+        def __init__(self, alpha=-1.0, max_iter=THREE, activation="relu"):
+            super().__init__(alpha=alpha, max_iter=max_iter, activation=activation)
+
+    X, y = make_problem("regression")
+    with pytest.raises(ValueError, match="'alpha' parameter of Odd"):
+        Odd().fit(X, y)
+    assert Odd(alpha=0.1).fit(X, y).n_iter_ == 3
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

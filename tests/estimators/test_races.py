@@ -5,7 +5,9 @@ SKMLP_RACE_SECONDS says how long each race lasts.
 
 import os
 
+import numpy as np
 import pytest
+from problems import make_estimator, make_problem
 from processes import run_python
 
 SECONDS = os.environ.get("SKMLP_RACE_SECONDS", "1")
@@ -138,3 +140,21 @@ race(by_hand, predict, too_wide, hidden_too_wide)
 @pytest.mark.parametrize("name", RACES)
 def test_race(name):
     print(name, run_python(START.format(seconds=float(SECONDS)) + RACES[name]))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_what_was_checked_is_what_trains(method, monkeypatch):
+    """Parameters that another thread sets after the check are for the next fit."""
+    X, y = make_problem("regression")
+    model = make_estimator("regression")
+    expected = getattr(model, method)(X, y).predict(X)
+    model, make_twin = make_estimator("regression"), type(model)._twin
+
+    def set_then_make(self):
+        self.set_params(activation="nonsense", alpha="nonsense", solver=3)
+        return make_twin(self)
+
+    monkeypatch.setattr(type(model), "_twin", set_then_make)
+    np.testing.assert_array_equal(getattr(model, method)(X, y).predict(X), expected)
+    assert model.activation == "nonsense"

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 from problems import make_estimator, make_problem
 from sklearn import neural_network as theirs
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 import skmlp
 
@@ -63,6 +67,33 @@ def test_equal_fits_have_equal_hashes(settings):
     one, other = (make_estimator("binary", **settings).fit(X, y) for _ in range(2))
     assert joblib.hash(one) == joblib.hash(other)
     assert joblib.hash(pickle.loads(pickle.dumps(one))) == joblib.hash(other)
+
+
+class Encoder(TransformerMixin, BaseEstimator):
+    """Hidden units of a fitted network; counts its calls of fit."""
+
+    n_fits = 0
+
+    def __init__(self, network):
+        self.network = network
+
+    def fit(self, X, y=None):
+        Encoder.n_fits += 1
+        return self
+
+    def transform(self, X):
+        return self.network.hidden_activations(X)
+
+
+def test_an_equal_fit_is_found_in_the_cache_of_a_pipeline(tmp_path):
+    X, y = make_problem("binary")
+    n_fits = []
+    for seed in 0, 0, 1:
+        network = make_estimator("binary", random_state=seed).fit(X, y)
+        encoder = Encoder(FrozenEstimator(network))
+        make_pipeline(encoder, LogisticRegression(), memory=str(tmp_path)).fit(X, y)
+        n_fits.append(Encoder.n_fits)
+    assert n_fits == [1, 1, 2]
 
 
 def test_failed_partial_fit_leaves_no_epoch():
