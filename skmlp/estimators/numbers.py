@@ -71,9 +71,10 @@ class Rule(NamedTuple):
 
 def make_rules(estimator_class):
     """A rule for each parameter."""
-    defaults = {
+    defaults = {  # a subclass may name some of them only
         name: parameter.default
-        for name, parameter in signature(estimator_class).parameters.items()
+        for cls in reversed(estimator_class.__mro__[:-1])
+        for name, parameter in signature(cls).parameters.items()
     }
     rules = {}
     for name, constraints in estimator_class._parameter_constraints.items():
