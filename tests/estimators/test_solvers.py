@@ -120,6 +120,7 @@ def test_other_settings_compile_nothing(solver):
 
     X, y = make_problem("regression")
     settings = {"solver": solver, "batch_size": 16, "loss": "huber", "dropout": 0.1}
+    settings["hidden_layer_sizes"] = 7, 4  # a single layer needs no way back
     settings |= {"normalization": "batch", "l1_ratio": 0.1, "weight_decay": 0.1}
     averages = {} if solver == "schedule_free" else {"ema_decay": 0.9}
     settings |= {"max_norm": 1.0, "clip_norm": 1.0, **averages}
