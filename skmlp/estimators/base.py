@@ -362,9 +362,9 @@ class BaseMLP(
 
     def _network_and_rows(self, X):
         """The network of this moment, and users' X, validated for it and packed."""
-        network = self._current_network() if self._has_parameters() else None
-        if network is None:
+        if not self._has_parameters():
             check_is_fitted(self)  # raises, after a while
+        network = self._current_network()
         dtype, n_features = network.params.dtype, network.n_features
         named = hasattr(self, "feature_names_in_")  # then a warning is due
         if named or not (is_settled(X, (dtype,)) and X.shape[1] == n_features):

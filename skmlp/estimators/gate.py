@@ -210,13 +210,13 @@ def relative_weights(weight):
 
 def make_data(X, dtype, Y=None, weight=None):
     """Pack validated rows, dense or CSR, for the kernels."""
-    Y = _empty(dtype, (0, 0)) if Y is None else _settled(Y, dtype)
-    weight = _empty(dtype) if weight is None else _settled(weight, dtype)
+    no_rows, no_targets, *no_entries, no_weight = _nothing(dtype, X.shape[1])
+    Y = no_targets if Y is None else _settled(Y, dtype)
+    weight = no_weight if weight is None else _settled(weight, dtype)
     if not sparse.issparse(X):
-        no_entries = _empty(dtype), _empty(np.int32), _empty(np.int64)
         return Data(_settled(X, dtype), *no_entries, Y, weight)
     return Data(
-        _empty(dtype, (0, X.shape[1])),
+        no_rows,
         _settled(X.data, dtype),
         _settled(X.indices, np.int32),
         _settled(X.indptr, np.int64),
@@ -226,10 +226,18 @@ def make_data(X, dtype, Y=None, weight=None):
 
 
 @lru_cache(maxsize=256)
-def _empty(dtype, shape=(0,)):
-    return read_only(np.empty(shape, dtype))
+def _nothing(dtype, n_features):
+    """What stands for rows, targets, entries of sparse rows and weights not given."""
+    of_each = (
+        *((dtype, (0, n_features)), (dtype, (0, 0))),
+        *((dtype, 0), (np.int32, 0), (np.int64, 0)),
+        (dtype, 0),
+    )
+    return tuple(read_only(np.empty(shape, kind)) for kind, shape in of_each)
 
 
 def _settled(array, dtype):
     """C-contiguous, aligned, of native ``dtype``, read-only; a view if it can be."""
-    return read_only(np.require(np.asarray(array), dtype, ["C", "A"]))
+    if not (type(array) is np.ndarray and array.dtype == dtype and array.flags.carray):
+        array = np.require(np.asarray(array), dtype, ["C", "A"])
+    return read_only(array)

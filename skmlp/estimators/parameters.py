@@ -103,6 +103,8 @@ class FlatParameters:
         """
         network = vars(self).get("_network")
         lists = self._lists_of(network)
+        if network is not None and not lists:
+            return network
         given = {name: list(arrays) for name, (arrays, _) in lists.items()}
         if network is not None and all(
             len(given[name]) == len(views) and all(map(is_, given[name], views))

@@ -161,6 +161,8 @@ class Threads:
         reached : int
             Which block is the next.
         """
+        if self.most == 1 and stop - first == 1:  # nothing to choose, or to learn
+            return work(ALONE, first, stop)
         if self._turn is None:
             self._turn = _Turn(*self._pace.choose(self._most_now()))
         turn, crew, started = self._turn, self._crew, perf_counter()

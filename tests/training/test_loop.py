@@ -134,7 +134,7 @@ def test_no_python_within_an_epoch(monkeypatch):
     monkeypatch.setattr(threads, "_TURN_SECONDS", 0.0)  # a choice for each run
     monkeypatch.setattr(threads, "_pace_of", lru_cache(threads.Pace))
     problem, counts = draw(n_rows=150), []
-    for batch_size in (1, 150):
+    for batch_size in (1, 75):
         epochs = epochs_of(problem, batch_size)
         arguments = np.arange(150), 0.0, np.empty((0, problem.params.size)), np.zeros(0)
         epochs.run(*arguments)
