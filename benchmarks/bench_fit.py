@@ -28,8 +28,8 @@ from skmlp.core.products import multiply_panel, widest_panel
 from skmlp.core.team import begin, wait
 from skmlp.core.tiles import TILE_ROWS
 from skmlp.core.workspace import DELTAS, OUTPUTS, PRODUCTS, SLOPES, Chunk, rows_of
-from skmlp.estimators.gate import make_data
 from skmlp.training.loop import Epochs
+from skmlp.training.rows import make_data
 from skmlp.training.threads import n_threads, run_together
 
 _N_MEETINGS = 20_000

@@ -55,8 +55,8 @@ from skmlp.core.workspace import (
     gradient_of,
     rows_of,
 )
-from skmlp.estimators.gate import make_data
 from skmlp.training.loop import Epochs
+from skmlp.training.rows import make_data
 
 HYPER = np.array([0.9, 0.999, 1e-8])
 

@@ -20,9 +20,9 @@ from skmlp.core.optimizers import OPTIMIZERS, step_address
 from skmlp.core.permutation import shuffle
 from skmlp.core.products import product_kernels
 from skmlp.core.regularization import make_regularization
-from skmlp.estimators.gate import make_data
 from skmlp.training.inference import predict
 from skmlp.training.loop import Epochs
+from skmlp.training.rows import make_data
 
 DTYPES = ("float32", "float64")
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,6 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmlp.core.layout import bias_views, start_normalization, weight_views
 from skmlp.core.losses import LOSSES
 from skmlp.core.warning import warn
 from skmlp.estimators.effects import warn_of_ignored
@@ -22,23 +22,24 @@ from skmlp.estimators.gate import (
     check_sparse_structure,
     is_settled,
     is_settled_target,
-    make_data,
     refuse_times,
     under_usual_errors,
 )
 from skmlp.estimators.parameters import FlatParameters
-from skmlp.estimators.publishing import CURVES, VALIDATION_CURVES, Publishing
+from skmlp.estimators.publishing import VALIDATION_CURVES, Publishing
+from skmlp.estimators.recording import Recording
 from skmlp.estimators.settings import STOCHASTIC_SOLVERS, Settings
-from skmlp.estimators.solvers import Solvers
 from skmlp.estimators.split import split_set, validation_size, whole_set
 from skmlp.estimators.validation import Validating, check_given
-from skmlp.training.initialization import initialize
+from skmlp.training.fit import Fit, Objective
+from skmlp.training.initialization import initialize_network
+from skmlp.training.lbfgs import LbfgsFit
+from skmlp.training.model import Carried, Model
+from skmlp.training.population import set_population_statistics
+from skmlp.training.rows import make_data
 
 _RESUMED = (
-    "_optimizer",
-    "_order",
-    "_mask_seed",
-    "_moving_params",
+    "_carried",
     "_split_state",
     "t_",
     "loss_curve_",
@@ -50,7 +51,7 @@ _RESUMED = (
 
 
 class BaseMLP(
-    Settings, FlatParameters, Validating, Solvers, Publishing, BaseEstimator, ABC
+    Settings, FlatParameters, Validating, Recording, Publishing, BaseEstimator, ABC
 ):
     """Base of the multi-layer perceptrons; not for direct use."""
 
@@ -128,7 +129,6 @@ class BaseMLP(
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         hidden_layer_sizes = self._hidden_layer_sizes()
-        stochastic = self.solver in STOCHASTIC_SOLVERS
         resume = self._has_parameters() and (self.warm_start or incremental)
         self._check_learning_rate()
         self._check_combinations()
@@ -149,17 +149,58 @@ class BaseMLP(
             self._initialize(architecture, X.dtype)
         self._describe_network()
         self._prepare_curves(incremental, validating=given or self.early_stopping)
-        dtype = self._params.dtype if stochastic else np.float64
+        dtype = self._params.dtype if self._is_stochastic() else np.float64
         validation = None
         if given:
             validation = self._own_validation(*own_validation, dtype, Y.shape[1])
-        training = self._training_set(X, Y, weight, dtype, validation)
+        training, validation = self._training_set(X, Y, weight, dtype, validation)
         self._check_penalty(training.mean_weight, dtype)
-        self._try_scorer(training.validation)
-        if not stochastic:
-            return self._fit_lbfgs(training, resume)
-        batch_size = self._batch_size(training.rows.size)
-        return self._fit_stochastic(training, batch_size, resume, incremental)
+        self._try_scorer(validation)
+        model = self._model()
+        fit = self._make_fit(model, training, validation, resume, incremental)
+        fit.run(self._record)
+        return self._take_over(fit, model, training, incremental)
+
+    def _model(self):
+        """What is to be trained, and carries on from the previous fit."""
+        carried = replace(vars(self).get("_carried") or Carried())
+        return Model(self._architecture, self._params, carried)
+
+    def _make_fit(self, model, training, validation, resume, incremental):
+        judge = None
+        if validation is not None:
+            judge = partial(self._validate, validation=validation)
+            if resume and self.early_stopping:
+                _, self.best_validation_score_ = judge(self._params)
+        best = self.best_validation_score_ if self.early_stopping else self.best_loss_
+        return (Fit if self._is_stochastic() else LbfgsFit)(
+            model,
+            training,
+            Objective(self._core_loss(), self._loss_hyper()),
+            self._settings(training.rows.size),
+            judge=judge,
+            best=best,
+            n_idle=self._no_improvement_count,
+            single=incremental,
+            random_state=self._random_state,
+        )
+
+    def _take_over(self, fit, model, training, incremental):
+        """The trained network; returns the report, due once it is published."""
+        if isinstance(fit, LbfgsFit) and fit.result is not None:
+            self.n_iter_ = min(fit.result.nit, self.max_iter)
+            self.loss_ = float(fit.result.fun)
+        self.stopping_reason_ = fit.reason
+        if fit.found_nothing:
+            self._refuse_what_is_not_finite()
+        if self.norm_statistics == "population" and not incremental:
+            rows = np.sort(training.rows)
+            set_population_statistics(
+                model.architecture, model.params, training.data, rows
+            )
+        self._set_parameters(model.params)
+        self._carried, self.t_ = model.carried, model.carried.n_seen
+        return partial(self._report, fit)
 
     def _learn_classes(self, y, classes):
         """Before the first rows of partial_fit."""
@@ -258,20 +299,13 @@ class BaseMLP(
 
     def _initialize(self, architecture, dtype):
         """A new vector, drawn layer by layer."""
-        names = (*architecture.activations, *(architecture.activations[-1:]))
-        layout = architecture.layout()
-        params = np.empty(layout.n_total, dtype)
-        views = weight_views(params, layout), bias_views(params, layout)
-        for W, b, name in zip(*views, names or (self.activation,)):
-            initialize(
-                W,
-                b,
-                self._random_state,
-                weight_init=self.weight_init,
-                activation=name,
-            )
-        if any(architecture.normalizations):
-            start_normalization(params, layout)
+        params = initialize_network(
+            architecture,
+            dtype,
+            self._random_state,
+            weight_init=self.weight_init,
+            fallback=self.activation,
+        )
         self._network = FittedNetwork(architecture, params)
         for name in _RESUMED:
             vars(self).pop(name, None)
@@ -301,33 +335,8 @@ class BaseMLP(
         names = LOSSES[self._core_loss()].hyper
         return {name: getattr(self, name) for name in names}
 
-    def _prepare_curves(self, incremental, validating):
-        """Let patience start anew with each fit, and go on in partial_fit."""
-        self.n_iter_ = 0
-        curves = {
-            "t_": 0,
-            "loss_curve_": [],
-            "_seconds": [],
-            "best_iter_": 0,
-        }
-        if self.solver in STOCHASTIC_SOLVERS:
-            curves["learning_rates_"] = []
-        for name, start in curves.items():
-            vars(self).setdefault(name, start)
-        for name in () if incremental else CURVES:
-            if vars(self).get(name) is not None:
-                setattr(self, name, list(vars(self)[name]))
-        if not incremental or vars(self).get("best_loss_") is None:
-            self.best_loss_ = None if self.early_stopping else np.inf
-            self.best_validation_score_ = -np.inf
-            self._no_improvement_count = 0
-        if not validating:
-            self.best_validation_score_ = None
-        for name in VALIDATION_CURVES:
-            curve = vars(self).get(name) or []
-            setattr(self, name, curve if validating else None)
-
     def _training_set(self, X, Y, weight, dtype, validation):
+        """(rows to train on, rows to validate on or None)."""
         if validation is not None or not self.early_stopping:
             return whole_set(X, Y, weight, dtype, validation)
         return split_set(
@@ -421,23 +430,6 @@ class BaseMLP(
             )
         number = 1 + layer % n_hidden
         return network.hidden_units(data, number)
-
-    @property
-    def history_(self):
-        """Dict of lists with an item per epoch or iteration, ready for a DataFrame."""
-        curves = {
-            "loss": self.loss_curve_,
-            "validation_loss": self.validation_loss_curve_,
-            "validation_score": self.validation_scores_,
-            "learning_rate": vars(self).get("learning_rates_"),
-            "seconds": vars(self).get("_seconds"),  # not in pickles
-        }
-        n = len(self.loss_curve_)
-        return {
-            name: list(curve)
-            for name, curve in curves.items()
-            if curve is not None and len(curve) == n
-        }
 
     def _has_features_of(self, X):
         named = hasattr(self, "feature_names_in_")  # then a warning is due

@@ -567,12 +567,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return weight
 
     def _training_set(self, *arguments):
-        training = super()._training_set(*arguments)
+        training, validation = super()._training_set(*arguments)
         if not self.label_smoothing:
-            return training
+            return training, validation
         Y, share = training.data.Y, self.label_smoothing / max(2, len(self.classes_))
         smooth = read_only(Y * (1 - self.label_smoothing) + share)
-        return training._replace(data=training.data._replace(Y=smooth))
+        data = training.data._replace(Y=smooth)
+        return training._replace(data=data), validation
 
     def _labelled(self, network):
         binarizer = self._restored_binarizer(network)

@@ -5,14 +5,12 @@ contiguity, alignment, shapes, the range of sparse indices, finite values.  Data
 pass as read-only views and are copied only where they have to be.
 """
 
-from functools import lru_cache, wraps
+from functools import wraps
 from math import isfinite
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import _num_samples, check_array
-
-from skmlp.core.inputs import Data, read_only
 
 
 def under_usual_errors(method):
@@ -197,47 +195,3 @@ def check_range(Y, dtype):
         raise ValueError(
             f"y contains values too large for {dtype!r}: scale the targets{remedy}."
         )
-
-
-def relative_weights(weight):
-    """(weights divided by their mean, mean), without overflow on the way."""
-    if weight is None:
-        return None, 1.0
-    top = weight.max()
-    mean = top * np.mean(weight / top)
-    return weight / mean, float(mean)
-
-
-def make_data(X, dtype, Y=None, weight=None):
-    """Pack validated rows, dense or CSR, for the kernels."""
-    no_rows, no_targets, *no_entries, no_weight = _nothing(dtype, X.shape[1])
-    Y = no_targets if Y is None else _settled(Y, dtype)
-    weight = no_weight if weight is None else _settled(weight, dtype)
-    if not sparse.issparse(X):
-        return Data(_settled(X, dtype), *no_entries, Y, weight)
-    return Data(
-        no_rows,
-        _settled(X.data, dtype),
-        _settled(X.indices, np.int32),
-        _settled(X.indptr, np.int64),
-        Y,
-        weight,
-    )
-
-
-@lru_cache(maxsize=256)
-def _nothing(dtype, n_features):
-    """What stands for rows, targets, entries of sparse rows and weights not given."""
-    of_each = (
-        *((dtype, (0, n_features)), (dtype, (0, 0))),
-        *((dtype, 0), (np.int32, 0), (np.int64, 0)),
-        (dtype, 0),
-    )
-    return tuple(read_only(np.empty(shape, kind)) for kind, shape in of_each)
-
-
-def _settled(array, dtype):
-    """C-contiguous, aligned, of native ``dtype``, read-only; a view if it can be."""
-    if not (type(array) is np.ndarray and array.dtype == dtype and array.flags.carray):
-        array = np.require(np.asarray(array), dtype, ["C", "A"])
-    return read_only(array)

@@ -14,11 +14,9 @@ from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.architecture import make_architecture
 from skmlp.core.layout import bias_views, weight_views
 from skmlp.estimators.fitted import FittedNetwork
-from skmlp.estimators.gate import make_data, relative_weights
 from skmlp.training.loop import Epochs
 from skmlp.training.optimizer import writable
-
-_ROWS_IN_PICKLES = 2**16  # an order of as many takes 128 KiB
+from skmlp.training.rows import make_data, relative_weights
 
 
 class Shown(NamedTuple):
@@ -187,17 +185,13 @@ class FlatParameters:
 
     def __getstate__(self):
         """The flat vector once. What depends on the clock is left out, so that equal
-        fits have equal pickles, and so is the order of very many rows: partial_fit
-        then shuffles them anew."""
+        fits have equal pickles."""
         if "_network" in vars(self):
             self._current_network()
         state = super().__getstate__().copy()
         if "_network" in state:
             state.pop("_shown", None)
         state.pop("_seconds", None)
-        order = state.pop("_order", None)
-        if order is not None and order.size <= _ROWS_IN_PICKLES:
-            state["_order"] = order.astype(np.uint16)
         return state
 
     def __setstate__(self, state):
@@ -205,8 +199,6 @@ class FlatParameters:
         super().__setstate__(state)
         if "_network" in state:
             self._set_parameters(writable(self._params))
-        if "_moving_params" in state:
-            self._moving_params = writable(self._moving_params)
 
 
 def _views(network, name):

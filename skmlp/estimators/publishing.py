@@ -1,6 +1,7 @@
 """Training works on a twin, which an estimator becomes in one step."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 
 VALIDATION_CURVES = "validation_loss_curve_", "validation_scores_"
@@ -22,8 +23,10 @@ class Publishing:
 
         A second thread finds no optimizer, and begins with one of its own.
         """
-        optimizer = vars(self).pop("_optimizer", None)
-        twin._optimizer = optimizer
+        carried = vars(self).get("_carried")
+        optimizer = None if carried is None else carried.optimizer
+        if optimizer is not None:
+            self._carried = replace(carried, optimizer=None)
         n_steps = getattr(optimizer, "n_steps", 0)
         curves = [vars(twin).get(name) for name in CURVES]
         lengths = [(curve, len(curve)) for curve in curves if curve is not None]
@@ -35,13 +38,13 @@ class Publishing:
             if optimizer is not None:
                 if optimizer.n_steps != n_steps:  # no longer those of the weights
                     optimizer.forget()
-                vars(self).setdefault("_optimizer", optimizer)
+                if self._carried.optimizer is None:
+                    self._carried = carried
             raise
 
     def _publish(self, twin, begin):
         """Become what the twin is, but for parameters, which others may have set."""
         kept = self._parameters_and_views()
-        vars(twin).pop("_started", None)
         state = {k: v for k, v in vars(twin).items() if k not in kept}
         vars(self).update(state)
         for name in begin - state.keys() - kept:

@@ -18,12 +18,14 @@ from skmlp.core.architecture import make_architecture
 from skmlp.core.normalization import NORMALIZATIONS
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.core.regularization import OFF
-from skmlp.core.warning import shown
+from skmlp.core.warning import shown, warn
 from skmlp.estimators.numbers import (
     check_parameter,
     check_parameters,
     make_rules,
 )
+from skmlp.training.fit import Penalties, Stepping, Stopping
+from skmlp.training.fit import Settings as FitSettings
 from skmlp.training.initialization import INITIALIZERS
 from skmlp.training.schedules import SCHEDULES, SGD_ONLY, Schedule, as_schedule
 
@@ -103,6 +105,32 @@ class Settings:
     @cache
     def _rules(cls):
         return make_rules(cls)
+
+    def _is_stochastic(self):
+        return self.solver in STOCHASTIC_SOLVERS
+
+    def _settings(self, n_rows):
+        """How to train on so many rows."""
+        return FitSettings(
+            self._part(Stepping, batch_size=self._batch_size(n_rows)),
+            self._part(Stopping),
+            self._part(Penalties),
+        )
+
+    def _part(self, kind, **others):
+        """Parameters as fields of the same names, but for ``others``."""
+        names = kind._fields
+        return kind(*(others.get(name, getattr(self, name)) for name in names))
+
+    def _batch_size(self, n_rows):
+        if self.batch_size == "auto":
+            return min(200, n_rows)
+        if self.batch_size > n_rows and self._is_stochastic():
+            warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going"
+                " to be clipped"
+            )
+        return int(min(self.batch_size, n_rows))
 
     def _checked_parameters(self):
         """All parameters of this moment, numbers among them as Python's own."""

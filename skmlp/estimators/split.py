@@ -1,32 +1,12 @@
 """Rows to train on, and the part set aside for early stopping."""
 
 from math import ceil
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from skmlp.core.inputs import Data
-from skmlp.estimators.gate import make_data, relative_weights
-from skmlp.estimators.validation import Validation, make_validation
-
-
-class TrainingSet(NamedTuple):
-    """All rows, which of them train, and what validates.
-
-    Attributes
-    ----------
-    data : Data
-        Weights in it are relative to the training rows' mean.
-    rows : ndarray of shape (n_train,), intp
-    mean_weight : float
-    validation : Validation or None
-    """
-
-    data: Data
-    rows: np.ndarray
-    mean_weight: float
-    validation: Validation | None
+from skmlp.estimators.validation import make_validation
+from skmlp.training.rows import TrainingRows, make_data, relative_weights
 
 
 def counting_rows(n_rows, weight):
@@ -39,7 +19,8 @@ def whole_set(X, Y, weight, dtype, validation=None):
     """Train on all rows that count."""
     rows = counting_rows(X.shape[0], weight)
     weight, mean_weight = _relative_weights(weight, rows)
-    return TrainingSet(make_data(X, dtype, Y, weight), rows, mean_weight, validation)
+    rows = TrainingRows(make_data(X, dtype, Y, weight), rows, mean_weight)
+    return rows, validation
 
 
 def split_set(X, Y, weight, dtype, *, size, stratify, random_state):
@@ -54,7 +35,8 @@ def split_set(X, Y, weight, dtype, *, size, stratify, random_state):
     weight_out = None if weight is None else weight[held_out]
     validation = make_validation(X[held_out], Y[held_out], weight_out, dtype)
     weight, mean_weight = _relative_weights(weight, rows)
-    return TrainingSet(make_data(X, dtype, Y, weight), rows, mean_weight, validation)
+    rows = TrainingRows(make_data(X, dtype, Y, weight), rows, mean_weight)
+    return rows, validation
 
 
 def _relative_weights(weight, rows):

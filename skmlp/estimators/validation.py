@@ -12,8 +12,8 @@ from sklearn.metrics._scorer import _BaseScorer
 
 from skmlp.core.inputs import Data
 from skmlp.core.warning import shown
-from skmlp.estimators.gate import make_data
 from skmlp.training.inference import apply_link, mean_loss
+from skmlp.training.rows import make_data
 
 
 class Validation(NamedTuple):

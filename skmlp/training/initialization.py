@@ -5,6 +5,8 @@ To add one: a function and a row in ``INITIALIZERS``.
 
 import numpy as np
 
+from skmlp.core.layout import bias_views, start_normalization, weight_views
+
 
 def _uniform(variance):
     def draw(fan_in, fan_out, rng):
@@ -95,3 +97,33 @@ def initialize(W, b, rng, *, weight_init, activation):
         )
     W[:] = drawn
     b[:] = 0
+
+
+def initialize_network(
+    architecture, dtype, rng, *, weight_init="auto", fallback="relu"
+):
+    """A new flat vector, drawn layer by layer in scikit-learn's order.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    dtype : dtype
+    rng : RandomState
+    weight_init : str or callable, default="auto"
+    fallback : str, default="relu"
+        Activation for whose sake weights are drawn where there are no hidden layers.
+
+    Returns
+    -------
+    ndarray of shape (n_total,)
+    """
+    layout = architecture.layout()
+    params = np.empty(layout.n_total, dtype)
+    views = weight_views(params, layout), bias_views(params, layout)
+    names = architecture.activations
+    names = (*names, names[-1]) if names else (fallback,)
+    for W, b, name in zip(*views, names):
+        initialize(W, b, rng, weight_init=weight_init, activation=name)
+    if any(architecture.normalizations):
+        start_normalization(params, layout)
+    return params

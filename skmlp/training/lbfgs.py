@@ -1,11 +1,133 @@
-"""L-BFGS: scipy on the flat vector, in double precision."""
+"""A fit by L-BFGS: SciPy on the flat vector, in double precision."""
 
+from math import inf, isfinite
+
+import numpy as np
 from scipy.optimize import minimize
 
 from skmlp.training.blas import on_one_thread
-from skmlp.training.stopping import Checkpoint
+from skmlp.training.fit import make_epochs
+from skmlp.training.progress import Progress
+from skmlp.training.stopping import Checkpoint, all_finite
 
 _STOPPED_BY_CALLBACK = 99  # scipy's status after StopIteration
+
+
+class LbfgsFit:
+    """Training of a model by L-BFGS, on all rows at once.
+
+    SciPy calls back after each iteration, so that records are shown, not yielded.
+
+    Parameters
+    ----------
+    model, training, objective, settings, judge, best, n_idle, random_state
+        As those of `Fit`.
+
+    Attributes
+    ----------
+    reason : str or None
+        Why it ended: "max_iter", "max_time", "converged" or "interrupted".
+    result : scipy.optimize.OptimizeResult or None
+        None after Ctrl-C.
+    is_finite : bool
+        Whether the weights that it found are finite numbers. If not, the model has
+        those from before.
+    """
+
+    def __init__(
+        self,
+        model,
+        training,
+        objective,
+        settings,
+        *,
+        judge=None,
+        best=None,
+        n_idle=0,
+        single=False,
+        random_state,
+    ):
+        stepping, stopping, _ = settings
+        self._model, self._rows, self._stepping = model, training.rows, stepping
+        self._tol, self._last_score = stopping.tol, None
+        self._epochs = make_epochs(
+            model,
+            model.params.astype(np.float64),
+            training,
+            objective,
+            settings,
+            n_epochs=stepping.max_iter,
+            random_state=random_state,
+        )
+        if not stopping.early_stopping:  # L-BFGS itself says when it has converged
+            stopping = stopping._replace(n_iter_no_change=inf)
+        self._progress = Progress(
+            stopping,
+            self._epochs.params,
+            judge=judge,
+            best=best,
+            n_idle=n_idle,
+            slow_down=lambda: (None, True),
+            ends_diverged=stopping.early_stopping,
+        )
+        self.reason = self.result = None
+        self.is_finite = True
+
+    @property
+    def n_epochs(self):
+        """Iterations so far."""
+        return self._progress.n_epochs
+
+    def stop(self, reason="stopped"):
+        """End the fit with the iteration of the latest record."""
+        self._progress.reason = reason
+
+    def run(self, show):
+        """Train to the end; ``show`` is called with each record."""
+
+        def on_iteration(loss):
+            record = self._progress.epoch_ended(loss, self._epochs.params)
+            self._last_score = record.score
+            show(record)
+            return self._progress.reason is not None
+
+        try:
+            with self._epochs:
+                self.result = minimise(
+                    self._epochs,
+                    self._rows,
+                    max_iter=self._stepping.max_iter,
+                    max_fun=self._stepping.max_fun,
+                    tol=self._tol,
+                    on_iteration=on_iteration,
+                )
+            self.reason = self._reason()
+        except KeyboardInterrupt:
+            self.reason = "interrupted"
+        self._keep_weights()
+
+    def _reason(self):
+        if self._progress.is_out_of_time():
+            return "max_time"
+        return "converged" if self.result.status == 0 else "max_iter"
+
+    @property
+    def found_nothing(self):
+        """Whether no iteration had a finite loss, and a finite score to stop by."""
+        if self.result is None or self.result.nit > 1:
+            return False
+        score = self._last_score if self._progress.early_stopping else None
+        return not (isfinite(self.result.fun) and (score is None or isfinite(score)))
+
+    def _keep_weights(self):
+        model, params = self._model, self._epochs.params
+        if self._progress.early_stopping:
+            self._progress.settle(params)
+        with np.errstate(over="ignore"):
+            found = params.astype(model.params.dtype)
+        self.is_finite = all_finite(found)
+        if self.is_finite:
+            model.params = found
 
 
 def minimise(epochs, rows, *, max_iter, max_fun, tol, on_iteration):

@@ -137,9 +137,9 @@ def test_warm_start_validates_on_the_same_rows(solver, random_state, monkeypatch
     held_out = []
 
     def split_set(X, *args, **kwargs):
-        training = original(X, *args, **kwargs)
+        training, validation = original(X, *args, **kwargs)
         held_out.append(np.setdiff1d(np.arange(len(X)), training.rows))
-        return training
+        return training, validation
 
     original = base.split_set
     monkeypatch.setattr(base, "split_set", split_set)

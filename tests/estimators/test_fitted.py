@@ -123,7 +123,7 @@ def test_population_statistics_leave_validation_rows_out(monkeypatch):
     settings = {"normalization": "batch", "early_stopping": True, "max_iter": 3}
     seen = []
     monkeypatch.setattr(
-        "skmlp.estimators.solvers.set_population_statistics",
+        "skmlp.estimators.base.set_population_statistics",
         lambda *arguments: seen.append(arguments[-1]),
     )
     classifier(norm_statistics="population", **settings).fit(X, y)

@@ -146,7 +146,7 @@ def test_own_rows_are_worth_as_much_as_those_set_aside(task, solver, monkeypatch
     options = {"early_stopping": True, "shuffle": False, "max_iter": 20}
     model = make_estimator(task, solver=solver, batch_size=10, **options)
     inside = clone(model).fit(X, y)
-    rows = seen[0].rows
+    rows = seen[0][0].rows
     others = np.setdiff1d(np.arange(len(X)), rows)
     own = clone(model).fit(X[rows], y[rows], X_val=X[others], y_val=y[others])
     assert len(seen) == 1

@@ -1,0 +1,331 @@
+"""A fit by a stochastic solver, and the settings of all fits."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skmlp.core.inputs import read_only
+from skmlp.core.optimizers import OPTIMIZERS
+from skmlp.core.permutation import shuffle
+from skmlp.training.augmentation import augmented
+from skmlp.training.loop import Epochs
+from skmlp.training.progress import Progress
+from skmlp.training.stopping import all_finite
+
+
+class Objective(NamedTuple):
+    """What is minimised.
+
+    Attributes
+    ----------
+    loss : str
+        Row of ``skmlp.core.losses.LOSSES``.
+    hyper : dict
+        Parameters of the loss, by name.
+    """
+
+    loss: str
+    hyper: dict = {}
+
+
+class Stepping(NamedTuple):
+    """How steps are taken: parameters of the estimators, by their names."""
+
+    solver: str = "adam"
+    batch_size: int = 200
+    last_batch: str = "keep"
+    shuffle: bool = True
+    learning_rate: Any = "constant"
+    learning_rate_init: float = 0.001
+    power_t: float = 0.5
+    momentum: float = 0.9
+    nesterovs_momentum: bool = True
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    rho: float = 0.9
+    max_iter: int = 200
+    max_fun: int = 15000
+    augmentation: Callable | None = None
+
+
+class Stopping(NamedTuple):
+    """When a fit ends: parameters of the estimators, by their names."""
+
+    tol: float = 1e-4
+    n_iter_no_change: float = 10
+    early_stopping: bool = False
+    max_time: float | None = None
+
+
+class Penalties(NamedTuple):
+    """What keeps weights and steps small: parameters of the estimators, by their
+    names."""
+
+    alpha: float = 1e-4
+    l1_ratio: float = 0.0
+    weight_decay: float = 0.0
+    clip_value: float | None = None
+    clip_norm: float | None = None
+    max_norm: float | None = None
+    ema_decay: float | None = None
+
+
+class Settings(NamedTuple):
+    """All settings of a fit."""
+
+    stepping: Stepping = Stepping()
+    stopping: Stopping = Stopping()
+    penalties: Penalties = Penalties()
+
+
+class Fit:
+    """Training of a model by a stochastic solver, epoch by epoch.
+
+    Parameters
+    ----------
+    model : Model
+        Nobody else may use it meanwhile. At the end it has the weights to keep.
+    training : TrainingRows
+    objective : Objective
+    settings : Settings
+    judge : callable, default=None
+        ``judge(params) -> (loss, score)`` on validation rows.
+    best : float, default=None
+        Best value of what is watched in epochs before this fit.
+    n_idle : int, default=0
+        Epochs without an improvement before this fit.
+    single : bool, default=False
+        One epoch, with which a training goes on that calls have split up: optimizer and
+        order of rows are those of the previous call.
+    random_state : RandomState
+        Draws orders of rows, masks and augmented rows.
+
+    Attributes
+    ----------
+    reason : str or None
+        Why it ended: "max_iter", "one epoch", "max_time", "converged", "diverged",
+        "interrupted", or what ``stop`` was given.
+
+    Examples
+    --------
+    See the page on training by hand.
+    """
+
+    def __init__(
+        self,
+        model,
+        training,
+        objective,
+        settings,
+        *,
+        judge=None,
+        best=None,
+        n_idle=0,
+        single=False,
+        random_state,
+    ):
+        stepping, stopping, penalties = settings
+        self._model, self._training, self._stepping = model, training, stepping
+        self._random_state, self._single = random_state, single
+        self._n_epochs = 1 if single else stepping.max_iter
+        self._optimizer = model.take_optimizer(stepping.solver, keep=single)
+        _configure(self._optimizer, stepping, stopping)
+        self._progress = Progress(
+            stopping,
+            model.params,
+            judge=judge,
+            best=best,
+            n_idle=n_idle,
+            slow_down=partial(_slow_down, self._optimizer),
+        )
+        self._epochs = make_epochs(
+            model,
+            self._params_that_move(averaged=penalties.ema_decay is not None),
+            training,
+            objective,
+            settings,
+            n_epochs=self._n_epochs,
+            random_state=random_state,
+        )
+
+    @property
+    def reason(self):
+        return self._progress.reason
+
+    @property
+    def n_epochs(self):
+        """Epochs so far."""
+        return self._progress.n_epochs
+
+    @property
+    def found_nothing(self):
+        """Whether not even the first epoch ended with finite numbers."""
+        return self.reason == "diverged" and self.n_epochs == 1
+
+    def stop(self, reason="stopped"):
+        """End the fit with the epoch of the latest record."""
+        self._progress.reason = reason
+
+    def records(self):
+        """Train, and yield the `Record` of each epoch.
+
+        Ctrl-C, or to leave the loop, ends the fit, which keeps what there is.
+        """
+        try:
+            with self._epochs:
+                for order in self._orders():
+                    yield self._epoch(order)
+                    if self.reason is not None:
+                        break
+                else:
+                    self.stop("one epoch" if self._single else "max_iter")
+        except KeyboardInterrupt:
+            self.stop("interrupted")
+        except GeneratorExit:
+            if self.reason is None:
+                self.stop()
+            self._keep_weights()
+            raise
+        self._keep_weights()
+
+    def run(self, show):
+        """Train to the end; ``show`` is called with each record."""
+        records = self.records()
+        try:
+            for record in records:
+                show(record)
+        except KeyboardInterrupt:
+            self.stop("interrupted")
+            records.close()
+
+    def _epoch(self, order):
+        """Train for an epoch over the rows in this order; returns its record."""
+        optimizer = self._optimizer
+        if self._stepping.augmentation is not None:
+            self._epochs.data = self._augmented()
+        loss, n_seen = self._train(order)
+        self._model.carried.n_seen += n_seen
+        record = self._progress.epoch_ended(
+            loss, self._weights(), optimizer.scheduled_rate
+        )
+        if self.reason == "diverged":
+            optimizer.forget()
+        else:
+            early_stopping = self._progress.early_stopping
+            optimizer.epoch_ended(
+                self._model.carried.n_seen, record.score if early_stopping else loss
+            )
+        return record
+
+    def _train(self, order):
+        """Returns (the epoch's loss, how many rows it saw)."""
+        optimizer, epochs = self._optimizer, self._epochs
+        n_steps_before, (n_steps, n_seen) = optimizer.n_steps, epochs.size(order)
+        rates, base_rates = optimizer.rates(n_steps)
+        with optimizer.training(epochs):
+            loss = epochs.run(
+                order,
+                rates,
+                optimizer.moments,
+                optimizer.hyper,
+                base_rates=base_rates,
+                n_steps_before=n_steps_before,
+            )
+            optimizer.moments, optimizer.hyper = epochs.moments, epochs.hyper
+        return loss, n_seen
+
+    def _orders(self):
+        """Rows in the order of each epoch."""
+        rows, generator = self._training.rows, self._random_state
+        if self._single:
+            yield self._model.next_order(
+                rows, generator if self._stepping.shuffle else None
+            )
+            return
+        self._model.carried.order = None
+        for _ in range(self._n_epochs):
+            if self._stepping.shuffle:
+                shuffle(rows, generator)
+            yield rows
+
+    def _augmented(self):
+        """The rows, those to train on made anew."""
+        data, rows = self._training.data, np.sort(self._training.rows)
+        X, Y = data.X.copy(), data.Y.copy()  # sorted: shuffling must not change draws
+        X[rows], Y[rows] = augmented(
+            self._stepping.augmentation, X[rows], Y[rows], self._random_state
+        )
+        return data._replace(X=read_only(X), Y=read_only(Y))
+
+    def _params_that_move(self, *, averaged):
+        """What the optimizer changes: the weights, or those that they average."""
+        model = self._model
+        if not averaged:
+            model.carried.moving = None
+            return model.params
+        moving = model.carried.moving
+        return (model.params if moving is None else moving).copy()
+
+    def _weights(self):
+        """What predicts, which a run may have moved to another vector."""
+        epochs = self._epochs
+        return epochs.average if epochs.average.size else epochs.params
+
+    def _keep_weights(self):
+        model, epochs = self._model, self._epochs
+        params = self._weights()
+        self._progress.settle(params)
+        model.params = params
+        if epochs.average.size:
+            finite = all_finite(epochs.params)
+            model.carried.moving = epochs.params if finite else params.copy()
+
+
+def _slow_down(optimizer):
+    """Once patience has run out: (what to remark, whether training ends)."""
+    reason = optimizer.slow_down()
+    if reason is None:
+        return f"Setting learning rate to {optimizer.learning_rate:f}", False
+    return reason, True
+
+
+def make_epochs(
+    model, params, training, objective, settings, *, n_epochs, random_state
+):
+    """The kernel's side of a fit, on ``params``; the model's follow them where they are
+    an average."""
+    stepping, _, penalties = settings
+    regularization = penalties._asdict()
+    full_batch = stepping.solver == "lbfgs"
+    return Epochs(
+        model.architecture,
+        params,
+        training.data,
+        loss=objective.loss,
+        loss_hyper=objective.hyper,
+        alpha=regularization.pop("alpha"),
+        mean_weight=training.mean_weight,
+        batch_size=training.rows.size if full_batch else stepping.batch_size,
+        last_batch=stepping.last_batch,
+        n_rows=training.rows.size,
+        n_epochs=n_epochs,
+        optimizer="none" if full_batch else stepping.solver,
+        regularization=regularization,
+        average=None if penalties.ema_decay is None else model.params,
+        seed=model.seed_of_masks(random_state),
+    )
+
+
+def _configure(optimizer, stepping, stopping):
+    optimizer.configure(
+        learning_rate=stepping.learning_rate,
+        learning_rate_init=stepping.learning_rate_init,
+        power_t=stepping.power_t,
+        max_iter=stepping.max_iter,
+        tol=stopping.tol,
+        sign=1 if stopping.early_stopping else -1,
+        **{name: getattr(stepping, name) for name in OPTIMIZERS[stepping.solver].hyper},
+    )
