@@ -7,19 +7,11 @@ from time import perf_counter
 import numpy as np
 
 import skmlp
-from skmlp.core.activations import ACTIVATIONS, activation_addresses
 from skmlp.core.architecture import make_architecture
 from skmlp.core.cache import candidate_folders, enabled
-from skmlp.core.dropout import dropout_addresses
-from skmlp.core.inputs import csr_addresses
+from skmlp.core.intrinsics import address
 from skmlp.core.jit import DISABLED, ENTRY_KERNELS, STAMP
-from skmlp.core.losses import LINKS, LOSSES, link_address, loss_address
-from skmlp.core.network import dropout_steps, normalization_steps
-from skmlp.core.normalization import NORMALIZATIONS, normalization_addresses
-from skmlp.core.optimizers import OPTIMIZERS, step_address
 from skmlp.core.permutation import shuffle
-from skmlp.core.products import product_kernels
-from skmlp.core.regularization import make_regularization
 from skmlp.training.inference import predict
 from skmlp.training.loop import Epochs
 from skmlp.training.rows import make_data
@@ -30,27 +22,9 @@ DTYPES = ("float32", "float64")
 def warm_up(dtype):
     """Compile whatever a network of ``dtype`` can need, or load it from the cache."""
     dtype = np.dtype(dtype)
-    for activation in ACTIVATIONS:
-        activation_addresses(activation, dtype, training=True)
-    for loss in LOSSES:
-        loss_address(loss, dtype)
-    for link in LINKS:
-        link_address(link, dtype)
-    for optimizer in OPTIMIZERS:
-        step_address(optimizer, dtype)
-    for normalization in NORMALIZATIONS:
-        for training in True, False:
-            normalization_addresses(normalization, dtype, training=training)
-    normalization_steps(dtype, training=True)
-    dropout_steps(dtype)
-    dropout_addresses(dtype)
-    csr_addresses(dtype)
-    product_kernels(dtype, back=True, copies=True)
-    for optimizer in "sgd", "schedule_free":
-        make_regularization(
-            dtype, optimizer, weight_decay=0.1, max_norm=1.0, ema_decay=0.9
-        )
-
+    for kernel in ENTRY_KERNELS:
+        if kernel.form is not None:
+            address(kernel, dtype)
     architecture = make_architecture([1, 1])
     data = make_data(np.ones((1, 1)), dtype, np.ones((1, 1)))
     epochs = Epochs(

@@ -35,8 +35,9 @@ COMPILE_ONE_KERNEL = """
 import sys
 import numpy as np
 from skmlp import __main__ as command
+from skmlp.core.losses import link_address
 
-command.warm_up = lambda dtype: command.link_address("identity", np.dtype(dtype))
+command.warm_up = lambda dtype: link_address("identity", np.dtype(dtype))
 sys.exit(command.main(["warmup", "--dtype", "float32"]))
 """
 

@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, flat
+from skmlp.core.forms import Form
+from skmlp.core.intrinsics import address, flat
 from skmlp.core.jit import jit
 from skmlp.core.math import (
     exp,
@@ -218,15 +219,20 @@ class Activation(NamedTuple):
     gated: bool = False
 
 
-def _entry(kernel, name):
+FORWARD = Form("matrix", "matrix", "vector")
+BACKWARD = Form("matrix", "matrix", "matrix", "matrix")
+
+
+def _entry(kernel, name, form):
     """Compile a kernel, under a name of its own, by which the cache knows it."""
     kernel.__name__ = kernel.__qualname__ = name
-    return jit(kernel, entry=True)
+    return jit(kernel, form=form)
 
 
 def _row(name, forward, backward, **flags):
-    kernels = _entry(forward, f"{name}_forward"), _entry(backward, f"{name}_backward")
-    return Activation(*kernels, **flags)
+    forward = _entry(forward, f"{name}_forward", FORWARD)
+    backward = _entry(backward, f"{name}_backward", BACKWARD)
+    return Activation(forward, backward, **flags)
 
 
 def of_output(name, f, slope):
@@ -288,7 +294,7 @@ def gated(name, g, slope):
     return _row(name, forward, backward, gated=True)
 
 
-@jit(entry=True)
+@jit(form=FORWARD)
 def identity_forward(A, Z, bias):
     if A.shape[1] == 1:  # the one output of most networks: a loop over rows
         a = flat(A)
@@ -300,7 +306,7 @@ def identity_forward(A, Z, bias):
             A[i, j] += bias[j]
 
 
-@jit(entry=True)
+@jit(form=FORWARD)
 def relu_forward(A, Z, bias):
     zero = A.dtype.type(0)
     for i in range(A.shape[0]):
@@ -309,7 +315,7 @@ def relu_forward(A, Z, bias):
             A[i, j] = zero if z < zero else z  # written so that NaN passes
 
 
-@jit(entry=True)
+@jit(form=BACKWARD)
 def relu_backward(dZ, dA, A, Z):
     zero, d, a = dZ.dtype.type(0), flat(dZ), flat(A)
     for i in range(d.size):
@@ -340,8 +346,6 @@ ACTIVATIONS = {
 
 def activation_addresses(name, dtype, *, training):
     """Addresses of forward, and of backward for training, if there is one."""
-    row, matrices = ACTIVATIONS[name], ("matrix", "matrix")
-    forward = addresses((row.forward,), dtype, (*matrices, "vector"))[0]
-    if not training or row.backward is None:
-        return forward, 0
-    return forward, addresses((row.backward,), dtype, (*matrices, *matrices))[0]
+    row = ACTIVATIONS[name]
+    back = training and row.backward is not None
+    return address(row.forward, dtype), address(row.backward, dtype) if back else 0

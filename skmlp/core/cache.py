@@ -31,7 +31,7 @@ _WHAT_IT_DOES = (
 
 
 class Stamp:
-    """What tells the kernels of this copy of the package from those of any other.
+    """Hash of the package's kernel sources; tells old machine code from new.
 
     A hash of all modules of the packages, and of those in them, since a callee's change
     must invalidate its callers.  Importers tell what is in a module, which may lie in

@@ -7,13 +7,17 @@ same in any process, in blocks of any size, and when training is resumed.
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, flat
+from skmlp.core.forms import Form
+from skmlp.core.intrinsics import address, flat
 from skmlp.core.jit import jit
 
 _WORD = np.uint64(0xFFFFFFFF)
 _FACTOR_1, _FACTOR_2 = np.uint64(0x7FEB352D), np.uint64(0x846CA68B)
 _FACTOR_3, _ONE = np.uint64(0x9E3779B1), np.uint64(1)
 _SHIFT_1, _SHIFT_2 = np.uint64(16), np.uint64(15)
+
+DROP = Form("matrix", "scalar", "index", "index")
+DROP_BACK = Form("matrix", "matrix", "scalar", "index", "index")
 
 
 @jit
@@ -44,7 +48,7 @@ def threshold_of(rate):
     return np.uint64(rate * 4294967296.0)
 
 
-@jit(entry=True)
+@jit(form=DROP)
 def drop_forward(A, rate, key, first):
     """A <- 0 with probability ``rate``, else A / (1 - rate)."""
     a, factor = flat(A), A.dtype.type(1 / (1 - rate))
@@ -53,9 +57,9 @@ def drop_forward(A, rate, key, first):
         a[i] = zero if is_dropped(key, first + i, threshold) else a[i] * factor
 
 
-@jit(entry=True)
+@jit(form=DROP_BACK)
 def drop_backward(dA, A, rate, key, first):
-    """The same mask on the derivative; A is what it was before, where that matters."""
+    """Apply the mask of `drop_forward` to dA, and undo its scaling of A."""
     d, a, factor = flat(dA), flat(A), A.dtype.type(1 / (1 - rate))
     zero, keep = A.dtype.type(0), A.dtype.type(1 - rate)
     key, threshold = np.uint64(key), threshold_of(rate)
@@ -66,8 +70,4 @@ def drop_backward(dA, A, rate, key, first):
 
 def dropout_addresses(dtype):
     """Addresses of forward and backward."""
-    kinds = "scalar", "index", "index"
-    return (
-        addresses((drop_forward,), dtype, ("matrix", *kinds))[0],
-        addresses((drop_backward,), dtype, ("matrix", "matrix", *kinds))[0],
-    )
+    return address(drop_forward, dtype), address(drop_backward, dtype)

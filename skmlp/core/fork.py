@@ -4,7 +4,7 @@ import os
 
 
 def hold_at_fork(lock):
-    """Let no process be forked while another thread has the lock.
+    """Hold the lock during each fork, so that no child inherits it taken.
 
     The child would inherit a lock that nobody holds any more, and wait for it for ever.
     """

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, flat, vector_view
+from skmlp.core.forms import Form
+from skmlp.core.intrinsics import address, flat, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.tiles import copy
 
@@ -81,7 +82,12 @@ def gather(A, X, rows):
         copy(A, i * n, n, X, rows[i] * n, n, 1, n, ahead * n)
 
 
-@jit(entry=True)
+_ROWS = "values", "indices", "places", "places"
+CSR_PRODUCT = Form("matrix", "matrix", *_ROWS)
+CSR_GRADIENT = Form("matrix", "matrix", *_ROWS, "index", "index", "index")
+
+
+@jit(form=CSR_PRODUCT)
 def csr_product(Z, W, values, indices, indptr, rows):
     """Z <- X[rows] W."""
     Z[:] = 0
@@ -92,7 +98,7 @@ def csr_product(Z, W, values, indices, indptr, rows):
                 Z[i, j] += value * W[feature, j]
 
 
-@jit(entry=True)
+@jit(form=CSR_GRADIENT)
 def csr_gradient(dW, delta, values, indices, indptr, rows, first, last, adds):
     """dW <- X[rows].T delta, or dW += X[rows].T delta, in some of the columns."""
     width, shape = dW.shape[1], (last - first,)
@@ -109,9 +115,4 @@ def csr_gradient(dW, delta, values, indices, indptr, rows, first, last, adds):
 
 def csr_addresses(dtype):
     """Addresses of the product and of its gradient."""
-    kinds = "matrix", "matrix", "values", "indices", "places", "places"
-    columns = "index", "index", "index"
-    return (
-        addresses((csr_product,), dtype, kinds)[0],
-        addresses((csr_gradient,), dtype, (*kinds, *columns))[0],
-    )
+    return address(csr_product, dtype), address(csr_gradient, dtype)

@@ -11,7 +11,8 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.imputils import impl_ret_borrowed
+from numba.core.errors import TypingError
+from numba.core.imputils import impl_ret_borrowed, lower_constant
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     infer_getattr,
@@ -20,8 +21,11 @@ from numba.extending import (
     models,
     overload,
     register_model,
+    typeof_impl,
 )
+from numba.np.numpy_support import as_dtype
 
+from skmlp.core.forms import Form
 from skmlp.core.jit import DISABLED, STRICT_MATH, jit
 
 _GIVE_WAY = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
@@ -145,29 +149,76 @@ def _refer(typing_context, record):
     return _Reference(record)(record), generate
 
 
-def _caller(return_type):
-    """An intrinsic that calls a compiled kernel by its address."""
+class _FormType(types.Opaque):
+    """The type of a form, which holds it for the compiler."""
 
-    @intrinsic
-    def call(typing_context, address, arguments):
-        def generate(context, builder, signature, args):
-            kinds = tuple(signature.args[1])
-            function_type = context.call_conv.get_function_type(return_type, kinds)
-            pointer = builder.inttoptr(args[0], function_type.as_pointer())
-            status, result = context.call_conv.call_function(
-                builder,
-                pointer,
-                return_type,
-                kinds,
-                cgutils.unpack_tuple(builder, args[1]),
-            )
-            with cgutils.if_unlikely(builder, status.is_error):
-                context.call_conv.return_status_propagate(builder, status)
-            return result
+    def __init__(self, form):
+        self.form = form
+        super().__init__(f"Form({id(form)})")
 
-        return return_type(address, arguments), generate
 
-    return call
+@typeof_impl.register(Form)
+def _typeof_form(form, context):
+    return _FormType(form)
+
+
+register_model(_FormType)(models.OpaqueModel)
+
+
+@lower_constant(_FormType)
+def _no_form(context, builder, kind, form):
+    return context.get_dummy_value()
+
+
+def _signature(form, real):
+    """Numba's types of a form's arguments, for this working type."""
+    kinds = {
+        "matrix": types.Array(real, 2, "C"),
+        "vector": types.Array(real, 1, "C"),
+        "hyper": types.Array(types.float64, 1, "C"),
+        "losses": types.Array(types.float64, 2, "C"),
+        "table": types.Array(types.int64, 2, "C"),
+        "values": types.Array(real, 1, "C", readonly=True),
+        "indices": types.Array(types.int32, 1, "C", readonly=True),
+        "places": types.Array(types.int64, 1, "C", readonly=True),
+        "scalar": types.float64,
+        "index": types.intp,
+    }
+    dtype = as_dtype(real)
+    return tuple(kinds[k] if isinstance(k, str) else k(dtype) for k in form.kinds)
+
+
+def _check_form(form, given):
+    """Refuse to compile a call whose arguments are not those of the form."""
+    given = tuple(map(types.unliteral, given))
+    reals = (kind.dtype for kind in given if isinstance(kind, types.Array))
+    real = next((kind for kind in reals if isinstance(kind, types.Float)), None)
+    expected = () if real is None else _signature(form, real)
+    if given != expected:
+        raise TypingError(
+            f"A kernel of the form {form.kinds} is called with {given}, not {expected}."
+        )
+    return given
+
+
+@intrinsic(prefer_literal=False)
+def _call(typing_context, form, address, arguments):
+    """Call a compiled kernel of a form by its address."""
+    kinds = _check_form(form.form, tuple(arguments))
+    result = types.float64 if form.form.returns == "scalar" else types.none
+
+    def generate(context, builder, signature, args):
+        function_type = context.call_conv.get_function_type(result, kinds)
+        pointer = builder.inttoptr(args[1], function_type.as_pointer())
+        values = cgutils.unpack_tuple(builder, args[2])
+        status, returned = context.call_conv.call_function(
+            builder, pointer, result, kinds, values
+        )
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return returned
+
+    return result(form, address, arguments), generate
 
 
 _WORD = ir.IntType(64)
@@ -234,7 +285,7 @@ def _relax(typing_context):
 
 @intrinsic
 def _give_way(typing_context):
-    """Let other threads have the core."""
+    """Yield the core to other threads."""
 
     def generate(context, builder, signature, args):
         _call_bare(builder, ir.IntType(32), _GIVE_WAY)
@@ -302,11 +353,10 @@ if DISABLED:
     def refer(record):
         return record
 
-    def call(function, arguments):
+    def call(form, function, arguments):
         return function(*arguments)
 
     borrowed_matrix = matrix_view
-    call_for_float = call
 
     def flat(array):
         return array.reshape(-1)
@@ -318,8 +368,7 @@ else:
     borrowed_matrix = _view(2, borrowed=True)
     vector_view = _view(1)
     refer = _refer
-    call = _caller(types.none)
-    call_for_float = _caller(types.float64)
+    call = _call
 
     @jit(view=True)
     def flat(array):
@@ -328,53 +377,28 @@ else:
 
 
 @cache
-def addresses(kernels, dtype, arguments):
-    """Addresses of entry kernels, compiled for the types that ``arguments`` name.
+def address(kernel, dtype):
+    """Address of a kernel, compiled for its form and working type.
 
     Parameters
     ----------
-    kernels : tuple of entry kernels
-        They take the same arguments.
+    kernel : entry kernel with a form
     dtype : dtype
-        float32 or float64, the working type.
-    arguments : tuple
-        "matrix" and "vector" for writable arrays of the working type, "losses" for a
-        writable matrix and "hyper" for a writable vector of float64, "table" for a
-        writable matrix of int64, "scalar" for a float64, "index" for an integer;
-        "values", "indices" and "places" for read-only vectors of the working type, of
-        int32 and of int64; or what `reference_type` returns.
+        float32 or float64.
 
     Returns
     -------
-    ndarray of int64, or of functions when the JIT is off
-        Shared between calls.
+    int, or the kernel itself when the JIT is off
     """
     if DISABLED:
-        return np.array(kernels, dtype=object)
-    real = numba.from_dtype(dtype)
-    kinds = {
-        "matrix": types.Array(real, 2, "C"),
-        "vector": types.Array(real, 1, "C"),
-        "hyper": types.Array(types.float64, 1, "C"),
-        "losses": types.Array(types.float64, 2, "C"),
-        "table": types.Array(types.int64, 2, "C"),
-        "values": types.Array(real, 1, "C", readonly=True),
-        "indices": types.Array(types.int32, 1, "C", readonly=True),
-        "places": types.Array(types.int64, 1, "C", readonly=True),
-        "scalar": types.float64,
-        "index": types.intp,
-    }
-    signature = tuple(kinds.get(kind, kind) for kind in arguments)
-    return np.array([_address(kernel, signature) for kernel in kernels], np.int64)
-
-
-def reference_type(record):
-    """What stands in `addresses` for a reference to a named tuple like this one."""
-    return None if DISABLED else _Reference(numba.typeof(record))
-
-
-def _address(kernel, signature):
+        return kernel
+    signature = _signature(kernel.form, numba.from_dtype(np.dtype(dtype)))
     kernel.compile(signature)
     code = kernel.overloads[signature]
     with global_compiler_lock:  # LLVM has a lock too, which the fork guard knows not
         return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
+
+
+def reference_type(record):
+    """The kind, in a form, of a reference to a named tuple like this one."""
+    return None if DISABLED else _Reference(numba.typeof(record))

@@ -31,14 +31,17 @@ _STORE = KernelStore(STAMP.value)
 _ENTRY_POINTS = {}
 
 
-def jit(function=None, *, entry=False, strict=False, once=False, view=False):
+def jit(function=None, *, entry=False, form=None, strict=False, once=False, view=False):
     """Compile ``function`` on its first use with given argument types.
 
     Parameters
     ----------
     entry : bool, default=False
-        Whether it is called from Python or by address.  Entry kernels are kept in
-        the cache; all others are compiled into those that use them.
+        Whether it is called from Python.  Entry kernels are kept in the cache; all
+        others are compiled into those that use them.
+    form : Form, default=None
+        What it takes and returns, if it is called by address: it is an entry kernel
+        then, with this attribute.
     strict : bool, default=False
         For functions of single numbers.  Keep the order of floating-point operations
         as written, since rounding may be part of the algorithm, and inline however
@@ -54,8 +57,9 @@ def jit(function=None, *, entry=False, strict=False, once=False, view=False):
         owns the arrays.
     """
     if function is None:
-        options = {"entry": entry, "strict": strict, "once": once, "view": view}
-        return lambda function: jit(function, **options)
+        options = {"entry": entry, "form": form, "strict": strict}
+        return lambda function: jit(function, once=once, view=view, **options)
+    entry = entry or form is not None
     kernel = numba.njit(
         nogil=True,
         error_model="numpy",
@@ -67,6 +71,7 @@ def jit(function=None, *, entry=False, strict=False, once=False, view=False):
         _nrt=view,
     )(function)
     if entry:
+        kernel.form = form
         ENTRY_KERNELS.append(kernel)
     if entry and not DISABLED:
         kernel.compile = partial(_where_there_is_room, kernel, kernel.compile)
@@ -76,7 +81,7 @@ def jit(function=None, *, entry=False, strict=False, once=False, view=False):
 
 
 def entry_point(kernel, key, arguments):
-    """What calls of an entry kernel run in the end, for arguments of these types.
+    """The compiled function of an entry kernel for arguments of these types.
 
     Each time it is called, a kernel itself first looks at the type of every field of
     every argument, which takes a tenth of the time of a small network. ``key`` stands

@@ -22,9 +22,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, flat, vector_view
+from skmlp.core.forms import Form
+from skmlp.core.intrinsics import address, flat, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.math import exp, flush, log, log1p_unit, logistic, tanh
+
+LOSS = Form("matrix", "matrix", "losses", "hyper")
+LINK = Form("matrix")
 
 
 @jit
@@ -52,12 +56,12 @@ def epsilon_of(Z):
     return Z.dtype.type(2.0**-23 if Z.itemsize == 4 else 2.0**-52)
 
 
-@jit(entry=True)
+@jit(form=LINK)
 def identity_link(Z):
     return
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def squared_error(Z, Y, losses, hyper):
     """(z - y)^2 / 2."""
     z, y, loss = flat(Z), flat(Y), flat(losses)
@@ -69,7 +73,7 @@ def squared_error(Z, Y, losses, hyper):
         z[i] = error
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def absolute_error(Z, Y, losses, hyper):
     """|z - y|."""
     z, y, loss = flat(Z), flat(Y), flat(losses)
@@ -81,7 +85,7 @@ def absolute_error(Z, Y, losses, hyper):
         z[i] = sign
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def huber(Z, Y, losses, hyper):
     """e^2 / 2 up to |e| = delta, then delta (|e| - delta / 2), with e = z - y.
 
@@ -96,7 +100,7 @@ def huber(Z, Y, losses, hyper):
         z[i] = clipped
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def log_cosh(Z, Y, losses, hyper):
     """log cosh e = -log(1 - t^2) / 2 = |e| - log 2 + log(1 + exp(-2 |e|)).
 
@@ -116,7 +120,7 @@ def log_cosh(Z, Y, losses, hyper):
     widen(losses, y)
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def quantile(Z, Y, losses, hyper):
     """tau (y - z) below the target, (1 - tau) (z - y) above: the pinball loss.
 
@@ -132,7 +136,7 @@ def quantile(Z, Y, losses, hyper):
             z[i] = slope
 
 
-@jit(entry=True)
+@jit(form=LINK)
 def sorted_link(Z):
     """Ascending rows: quantiles that crossed change places.
 
@@ -147,7 +151,7 @@ def sorted_link(Z):
             Z[i, at] = value
 
 
-@jit(entry=True)
+@jit(form=LINK)
 def gaussian_link(Z):
     """The second half of the outputs becomes standard deviations, sqrt(v) of below."""
     least = epsilon_of(Z) * epsilon_of(Z)
@@ -156,7 +160,7 @@ def gaussian_link(Z):
             Z[i, k] = np.sqrt(exp(Z[i, k]) + least)
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def gaussian_nll(Z, Y, losses, hyper):
     """(log v + (z - y)^2 / v) / 2 with v = exp(s) + eps^2, for means z and raw s.
 
@@ -181,14 +185,14 @@ def gaussian_nll(Z, Y, losses, hyper):
             z[at + k] = factor * half * (one - least / v) * (one - ratio)
 
 
-@jit(entry=True)
+@jit(form=LINK)
 def exp_link(Z):
     z = flat(Z)
     for i in range(z.size):
         z[i] = exp(z[i])
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def poisson(Z, Y, losses, hyper):
     """y log(y / mu) - y + mu with mu = exp(z)."""
     z, y, loss = flat(Z), flat(Y), flat(losses)
@@ -200,7 +204,7 @@ def poisson(Z, Y, losses, hyper):
         z[i] = mu - y[i]
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def gamma(Z, Y, losses, hyper):
     """r - log r - 1 with r = y / mu and mu = exp(z): half the gamma deviance."""
     z, y, one = flat(Z), flat(Y), Z.dtype.type(1)
@@ -212,7 +216,7 @@ def gamma(Z, Y, losses, hyper):
     widen(losses, y)
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def tweedie(Z, Y, losses, hyper):
     """mu^a / a + y mu^-b / b - y^a / (a b) with mu = exp(z), a = 2 - p, b = p - 1.
 
@@ -230,7 +234,7 @@ def tweedie(Z, Y, losses, hyper):
     widen(losses, y)
 
 
-@jit(entry=True)
+@jit(form=LINK)
 def logistic_link(Z):
     z = flat(Z)
     for i in range(z.size):
@@ -248,7 +252,7 @@ def minus_logs(z, e, zero, cap):
     return minus_log_p, minus_log_q
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def binary_log_loss(Z, Y, losses, hyper):
     """-y log p - (1 - y) log(1 - p) with p = 1 / (1 + exp(-z))."""
     z, y = flat(Z), flat(Y)
@@ -263,7 +267,7 @@ def binary_log_loss(Z, Y, losses, hyper):
     widen(losses, y)
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def binary_focal(Z, Y, losses, hyper):
     """-y q^gamma log p - (1 - y) p^gamma log q with q = 1 - p; Lin et al. (2017)."""
     z, y = flat(Z), flat(Y)
@@ -303,7 +307,7 @@ def normalise(p):
         p[k] *= factor
 
 
-@jit(entry=True)
+@jit(form=LINK)
 def softmax_link(Z):
     z, shape = flat(Z), (Z.shape[1],)
     for i in range(Z.shape[0]):
@@ -314,7 +318,7 @@ def softmax_link(Z):
         normalise(vector_view(Z, i * Z.shape[1], shape))
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def log_loss(Z, Y, losses, hyper):
     """-sum_k y_k log p_k with p = softmax(z)."""
     z, y, eps = flat(Z), flat(Y), epsilon_of(Z)
@@ -336,7 +340,7 @@ def softmax_back(p, dp):
         p[k] = dp[k] - p[k] * total
 
 
-@jit(entry=True)
+@jit(form=LOSS)
 def focal(Z, Y, losses, hyper):
     """-sum_k y_k (1 - p_k)^gamma log p_k with p = softmax(z); Lin et al. (2017)."""
     z, y, loss, eps = flat(Z), flat(Y), flat(losses), epsilon_of(Z)
@@ -359,7 +363,7 @@ class Loss(NamedTuple):
 
     Attributes
     ----------
-    backward : callable
+    kernel : callable
         The kernel.
     link : str
         The link that it contains.
@@ -369,7 +373,7 @@ class Loss(NamedTuple):
         Raw predictions for each column of targets.
     """
 
-    backward: Callable
+    kernel: Callable
     link: str
     hyper: tuple = ()
     per_target: int = 1
@@ -403,8 +407,7 @@ LOSSES = {
 
 def loss_address(name, dtype):
     """Address of a loss."""
-    kinds = "matrix", "matrix", "losses", "hyper"
-    return addresses((LOSSES[name].backward,), dtype, kinds)[0]
+    return address(LOSSES[name].kernel, dtype)
 
 
 def loss_hyper(name, values):
@@ -415,4 +418,4 @@ def loss_hyper(name, values):
 
 def link_address(name, dtype):
     """Address of a link."""
-    return addresses((LINKS[name],), dtype, ("matrix",))[0]
+    return address(LINKS[name], dtype)

@@ -232,7 +232,7 @@ def _expm1_single(x):
 
 @jit(strict=True)
 def _expm1_double(x):
-    """As `_expm1_single`."""
+    """`_expm1_single` for float64."""
     expm1_r, k = _reduce_double(x)
     half = _half_power_double(k)
     return (expm1_r * half + (half - _D_HALF)) * _D_TWO
@@ -322,7 +322,7 @@ def _log_single(x):
 
 @jit(strict=True)
 def _log_double(x):
-    """As `_log_single`."""
+    """`_log_single` for float64."""
     bits = np.float64(x).view(np.int64)
     k = (bits - _D_ROOT_HALF_BITS) >> _D_MANTISSA
     m = np.int64(bits - (k << _D_MANTISSA)).view(np.float64)
@@ -345,7 +345,7 @@ def _normal_pdf_single(x):
 
 @jit(strict=True)
 def _normal_pdf_double(x):
-    """As `_normal_pdf_single`."""
+    """`_normal_pdf_single` for float64."""
     t = _D_FAR if abs(x) > _D_FAR else abs(x)
     h = np.int64(np.float64(t).view(np.int64) & _D_UPPER_BITS).view(np.float64)
     e = _D_HALF * (h - t) * (h + t)
@@ -365,7 +365,7 @@ def _mills_single(t):
 
 @jit(strict=True)
 def _mills_double(t):
-    """As `_mills_single`."""
+    """`_mills_single` for float64."""
     u = _D_ONE / (t + _D_FOUR)
     s = (t - _D_FOUR) * u
     q = (((_D_M21 * s + _D_M20) * s + _D_M19) * s + _D_M18) * s + _D_M17
@@ -386,7 +386,7 @@ def _normal_cdf_single(x):
 
 @jit(strict=True)
 def _normal_cdf_double(x):
-    """As `_normal_cdf_single`."""
+    """`_normal_cdf_single` for float64."""
     t = _D_FAR if abs(x) > _D_FAR else abs(x)
     tail = _flush_double(_normal_pdf_double(x) * _mills_double(t))
     return tail if x < _D_ZERO else _D_ONE - tail

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.dropout import combine
-from skmlp.core.intrinsics import call, call_for_float, flat, refer, vector_view
+from skmlp.core.intrinsics import call, flat, refer, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.memory import empty_like
 from skmlp.core.network import (
@@ -21,7 +21,14 @@ from skmlp.core.network import (
     weight_gradient,
 )
 from skmlp.core.optimizers import begin_step, stretch, update
-from skmlp.core.regularization import Regularization, averaging_factor
+from skmlp.core.regularization import (
+    AVERAGE,
+    BOUND,
+    DECAY,
+    PREPARE,
+    Regularization,
+    averaging_factor,
+)
 from skmlp.core.team import alone, are_together, begin, share, wait
 from skmlp.core.workspace import (
     NO_LAYER,
@@ -37,7 +44,7 @@ FIRST, LAST, STEPS_BEFORE = np.arange(3)  # of `Recipe.span`
 
 
 class State(NamedTuple):
-    """What training changes.
+    """Everything that training changes.
 
     Attributes
     ----------
@@ -102,7 +109,7 @@ class Recipe(NamedTuple):
 
 
 def arguments_of_threads(n_threads, network, state, workspace, data, recipe):
-    """Those of `run_blocks` for each thread: its replica, where there are any."""
+    """Arguments of `run_blocks` for each thread, with its replica if it has one."""
     own = [(state, workspace)] * n_threads
     if workspace.has_replicas:
         for k in range(1, n_threads):
@@ -157,16 +164,16 @@ def work_through(network, state, workspace, data, recipe, block, n_batch, at, te
 
 @jit
 def prepare_step(layout, state, recipe, params, alpha, step):
-    """What comes before the step and takes all of the gradient; returns the penalty."""
+    """Apply what needs the whole gradient before the step; returns the penalty."""
     regularization, n_weights, penalty = recipe.regularization, layout.n_weights, 0.0
     if regularization.prepare != 0:
         l1, limits = alpha * regularization.l1_ratio, regularization.limits
         arguments = (params, state.gradient, n_weights, l1, alpha - l1, limits)
-        penalty = call_for_float(regularization.prepare, arguments)
+        penalty = call(PREPARE, regularization.prepare, arguments)
     if regularization.decay != 0:
         factor = recipe.base_rates[step] * regularization.weight_decay
         arguments = (params, state.moments, state.hyper, n_weights, factor)
-        call(regularization.decay, arguments)
+        call(DECAY, regularization.decay, arguments)
     return penalty
 
 
@@ -206,11 +213,12 @@ def take_step(layout, state, workspace, recipe, n_batch, step, team):
                 layout.table,
                 regularization.limits,
             )
-            call(regularization.bound, arguments)
+            call(BOUND, regularization.bound, arguments)
         if regularization.average != 0:
             t = recipe.span[STEPS_BEFORE] + step + 1
             factor = averaging_factor(regularization.limits, t)
-            call(regularization.average, (state.average, state.params, factor))
+            arguments = state.average, state.params, factor
+            call(AVERAGE, regularization.average, arguments)
     if regularization.bound != 0 or regularization.average != 0:
         wait(team)
     return penalty
@@ -240,7 +248,7 @@ def add_up(layout, gradient, workspace, at, n_chunks, adds, team):
 
 @jit(strict=True)
 def total(values):
-    """Their sum."""
+    """Sum of a vector."""
     result = 0.0
     for i in range(values.size):
         result += values[i]

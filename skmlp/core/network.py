@@ -15,11 +15,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.activations import activation_addresses
-from skmlp.core.dropout import combine, dropout_addresses
-from skmlp.core.inputs import csr_addresses, gather, is_sparse, read_only
+from skmlp.core.activations import BACKWARD, FORWARD, activation_addresses
+from skmlp.core.dropout import DROP, DROP_BACK, combine, dropout_addresses
+from skmlp.core.forms import Form
+from skmlp.core.inputs import (
+    CSR_GRADIENT,
+    CSR_PRODUCT,
+    csr_addresses,
+    gather,
+    is_sparse,
+    read_only,
+)
 from skmlp.core.intrinsics import (
-    addresses,
+    address,
     call,
     matrix_view,
     reference_type,
@@ -36,10 +44,16 @@ from skmlp.core.layout import (
     tail,
     weights,
 )
-from skmlp.core.losses import link_address, loss_address, loss_hyper, weigh
-from skmlp.core.normalization import normalization_addresses
+from skmlp.core.losses import LOSS, link_address, loss_address, loss_hyper, weigh
+from skmlp.core.normalization import (
+    NORMALIZE,
+    NORMALIZE_BACK,
+    normalization_addresses,
+)
 from skmlp.core.products import (
     FEW_ROWS,
+    PRODUCT,
+    PRODUCT_GRADIENT,
     Products,
     is_copied,
     pack,
@@ -77,7 +91,7 @@ _CSR_PRODUCT, _CSR_GRADIENT = 6, 7
 
 
 class Network(NamedTuple):
-    """What a network is, apart from its numbers.
+    """Structure and kernels of a network, without its parameters.
 
     Attributes
     ----------
@@ -164,21 +178,44 @@ def _network(architecture, dtype, head, head_hyper, products, *, sparse, trainin
     )
 
 
-@jit(entry=True)
+@cache
+def references(dtype):
+    """Kinds of references to a network, a workspace and a chunk."""
+    layout, table, none = make_layout((1, 1)), np.zeros((2, 1), np.int64), np.empty(0)
+    network = Network(layout, table, none, 0.0, 0.0, 0, none, Products())
+    memory, rows = none.astype(dtype), np.empty((0, 0))
+    shared = rows.astype(dtype), rows
+    workspace = Workspace(memory, table, table, none, none, *shared, False)
+    chunk = Chunk(read_only(np.zeros(1, np.intp)), 0, 0, 0, 1, 0)
+    return tuple(map(reference_type, (network, workspace, chunk)))
+
+
+_NETWORK, _WORKSPACE, _CHUNK = (
+    lambda dtype, k=k: references(dtype)[k] for k in range(3)
+)
+DROP_STAGE = Form(_NETWORK, "matrix", "index", _CHUNK)
+DROP_STAGE_BACK = Form(_NETWORK, "matrix", "matrix", "index", _CHUNK)
+_NORMALIZED = _WORKSPACE, "matrix", "index", _CHUNK
+NORMALIZE_STAGE = Form(_NETWORK, "vector", *_NORMALIZED)
+NORMALIZE_STAGE_BACK = Form(_NETWORK, "vector", "vector", *_NORMALIZED)
+
+
+@jit(form=DROP_STAGE)
 def drop(network, A, i, chunk):
     """Dropout of A_i."""
     kernel, rate = network.kernels[i, _DROP], network.dropouts[i]
-    call(kernel, (A, rate, combine(chunk.key, i), chunk.first * A.shape[1]))
+    call(DROP, kernel, (A, rate, combine(chunk.key, i), chunk.first * A.shape[1]))
 
 
-@jit(entry=True)
+@jit(form=DROP_STAGE_BACK)
 def drop_back(network, dA, A, i, chunk):
     """Back through the dropout of A_i."""
     kernel, rate = network.kernels[i, _DROP_BACK], network.dropouts[i]
-    call(kernel, (dA, A, rate, combine(chunk.key, i), chunk.first * A.shape[1]))
+    first = chunk.first * A.shape[1]
+    call(DROP_BACK, kernel, (dA, A, rate, combine(chunk.key, i), first))
 
 
-@jit(entry=True)
+@jit(form=NORMALIZE_STAGE)
 def normalize(network, params, workspace, Z, i, chunk):
     """Normalise and scale Z_i."""
     layout = network.layout
@@ -192,10 +229,10 @@ def normalize(network, params, workspace, Z, i, chunk):
         network.norm_momentum,
         network.norm_epsilon,
     )
-    call(network.kernels[i, _NORMALIZE], arguments)
+    call(NORMALIZE, network.kernels[i, _NORMALIZE], arguments)
 
 
-@jit(entry=True)
+@jit(form=NORMALIZE_STAGE_BACK)
 def normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk):
     """Back through the normalisation of Z_i."""
     layout = network.layout
@@ -207,41 +244,20 @@ def normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk):
         part_of(workspace, i, STATISTICS, chunk.thread),
         rows_of(workspace, chunk, NO_LAYER, WEIGHT),
     )
-    call(network.kernels[i, _NORMALIZE_BACK], arguments)
-
-
-@cache
-def references(dtype):
-    """What stands for references to a network, a workspace and a chunk."""
-    layout, table, none = make_layout((1, 1)), np.zeros((2, 1), np.int64), np.empty(0)
-    network = Network(layout, table, none, 0.0, 0.0, 0, none, Products())
-    memory, rows = none.astype(dtype), np.empty((0, 0))
-    shared = rows.astype(dtype), rows
-    workspace = Workspace(memory, table, table, none, none, *shared, False)
-    chunk = Chunk(read_only(np.zeros(1, np.intp)), 0, 0, 0, 1, 0)
-    return tuple(map(reference_type, (network, workspace, chunk)))
+    call(NORMALIZE_BACK, network.kernels[i, _NORMALIZE_BACK], arguments)
 
 
 def normalization_steps(dtype, *, training):
     """Addresses of `normalize` and, for training, of `normalize_back`."""
-    network, workspace, chunk = references(dtype)
-    forward = network, "vector", workspace, "matrix", "index", chunk
-    steps = {"normalize": addresses((normalize,), dtype, forward)[0]}
+    steps = {"normalize": address(normalize, dtype)}
     if training:
-        backward = network, "vector", "vector", workspace, "matrix", "index", chunk
-        steps["normalize_back"] = addresses((normalize_back,), dtype, backward)[0]
+        steps["normalize_back"] = address(normalize_back, dtype)
     return steps
 
 
 def dropout_steps(dtype):
     """Addresses of `drop` and `drop_back`."""
-    network, _, chunk = references(dtype)
-    forward = network, "matrix", "index", chunk
-    backward = network, "matrix", "matrix", "index", chunk
-    return {
-        "drop": addresses((drop,), dtype, forward)[0],
-        "drop_back": addresses((drop_back,), dtype, backward)[0],
-    }
+    return {"drop": address(drop, dtype), "drop_back": address(drop_back, dtype)}
 
 
 @jit(view=True)
@@ -252,7 +268,7 @@ def gather_input(network, workspace, data, chunk):
     A = rows_of(workspace, chunk, INPUT, OUTPUTS)
     gather(A, data.X, chunk.rows)
     if network.kernels[INPUT, _DROP] != 0:
-        call(network.drop, (network, A, INPUT, chunk))
+        call(DROP_STAGE, network.drop, (network, A, INPUT, chunk))
     return A
 
 
@@ -286,10 +302,11 @@ def affine_product(network, params, workspace, Z, A, i, data, chunk):
     W, kernels = weights(params, network.layout, i), network.products
     if network.kernels[i, _CSR_PRODUCT] != 0:
         arguments = (Z, W, data.values, data.indices, data.indptr, chunk.rows)
-        call(network.kernels[i, _CSR_PRODUCT], arguments)
+        call(CSR_PRODUCT, network.kernels[i, _CSR_PRODUCT], arguments)
     else:
         there = part_of(workspace, i, PANELS, WHOLE)
-        call(kernels.product, (Z, A, W, 0, chunk.n_rows, there, kernels))
+        arguments = (Z, A, W, 0, chunk.n_rows, there, kernels)
+        call(PRODUCT, kernels.product, arguments)
 
 
 @jit
@@ -300,12 +317,13 @@ def forward(network, params, workspace, A, data, chunk):
         Z = rows_of(workspace, chunk, i, PRODUCTS)
         affine_product(network, params, workspace, Z, A, i, data, chunk)
         if network.kernels[i, _NORMALIZE] != 0:
-            call(network.normalize, (network, params, workspace, Z, i, chunk))
+            arguments = (network, params, workspace, Z, i, chunk)
+            call(NORMALIZE_STAGE, network.normalize, arguments)
         A = rows_of(workspace, chunk, i, OUTPUTS)
         arguments = (A, Z, bias(tail(params, layout), layout, i))
-        call(network.kernels[i, _ACTIVATE], arguments)
+        call(FORWARD, network.kernels[i, _ACTIVATE], arguments)
         if network.kernels[i, _DROP] != 0:
-            call(network.drop, (network, A, i, chunk))
+            call(DROP_STAGE, network.drop, (network, A, i, chunk))
 
 
 @jit
@@ -318,7 +336,7 @@ def loss_backward(network, workspace, data, chunk):
     Y = matrix_view(workspace.memory, start, (chunk.rows.size, n_targets))
     losses = matrix_view(workspace.losses, chunk.at * Z.shape[1], Z.shape)
     gather(Y, data.Y, chunk.rows)
-    call(network.head, (Z, Y, losses, network.head_hyper))
+    call(LOSS, network.head, (Z, Y, losses, network.head_hyper))
     return weigh(Z, losses, rows_of(workspace, chunk, NO_LAYER, WEIGHT))
 
 
@@ -327,7 +345,8 @@ def delta_product(network, params, workspace, dA, dZ, i, chunk):
     """dA_{i-1} <- dZ_i W_i^T, the derivative by the activations of the layer below."""
     W, kernels = weights(params, network.layout, i), network.products
     there = part_of(workspace, i, PANELS_BACK, WHOLE)
-    call(kernels.product, (dA, dZ, W, 1, chunk.n_rows, there, kernels))
+    arguments = (dA, dZ, W, 1, chunk.n_rows, there, kernels)
+    call(PRODUCT, kernels.product, arguments)
 
 
 @jit
@@ -345,7 +364,7 @@ def bias_gradient(db, dZ):
 
 @jit(view=True)
 def end_of(vector, length):
-    """Its last numbers."""
+    """View of the last ``length`` numbers of a vector."""
     return vector_view(vector, vector.size - length, (length,))
 
 
@@ -366,19 +385,20 @@ def backward(network, params, gradient, workspace, data, chunk):
         dA = rows_of(workspace, chunk, i, SLOPES)
         dZ = rows_of(workspace, chunk, i, DELTAS)
         if network.kernels[i, _ACTIVATE_BACK] != 0:
-            call(network.kernels[i, _ACTIVATE_BACK], (dZ, dA, A, Z))
+            call(BACKWARD, network.kernels[i, _ACTIVATE_BACK], (dZ, dA, A, Z))
         bias_gradient(bias(gradient_tail, layout, i), dZ)
         if network.kernels[i, _DROP] != 0:  # again, for the weight gradient
-            call(network.drop, (network, A, i, chunk))
+            call(DROP_STAGE, network.drop, (network, A, i, chunk))
         if network.kernels[i, _NORMALIZE_BACK] != 0:
             arguments = (network, params, gradient_tail, workspace, dZ, i, chunk)
-            call(network.normalize_back, arguments)
+            call(NORMALIZE_STAGE_BACK, network.normalize_back, arguments)
         if i > 1:
             dA = rows_of(workspace, chunk, i - 1, SLOPES)
             delta_product(network, params, workspace, dA, dZ, i, chunk)
             if network.kernels[i - 1, _DROP_BACK] != 0:
                 A = rows_of(workspace, chunk, i - 1, OUTPUTS)
-                call(network.drop_back, (network, dA, A, i - 1, chunk))
+                arguments = (network, dA, A, i - 1, chunk)
+                call(DROP_STAGE_BACK, network.drop_back, arguments)
     return loss
 
 
@@ -404,8 +424,9 @@ def weight_gradient(network, gradient, workspace, data, chunk, adds, k, team):
                 last,
                 adds,
             )
-            call(network.kernels[i, _CSR_GRADIENT], arguments)
+            call(CSR_GRADIENT, network.kernels[i, _CSR_GRADIENT], arguments)
             continue
         A = rows_of(workspace, chunk, i - 1, OUTPUTS)
         first, last = rows_of_share(layout, i, *place, TILE_ROWS)
-        call(kernels.gradient, (dW, A, dZ, scratch, kernels, adds, first, last))
+        arguments = (dW, A, dZ, scratch, kernels, adds, first, last)
+        call(PRODUCT_GRADIENT, kernels.gradient, arguments)

@@ -18,8 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, vector_view
+from skmlp.core.forms import Form
+from skmlp.core.intrinsics import address, vector_view
 from skmlp.core.jit import jit
+
+_ARRAYS = "matrix", "matrix", "vector"
+NORMALIZE = Form(*_ARRAYS, "matrix", "vector", "matrix", "scalar", "scalar")
+NORMALIZE_BACK = Form(*_ARRAYS, "vector", "vector", "matrix")
 
 
 @jit
@@ -66,7 +71,7 @@ def invert(variance, epsilon):
         variance[j] = one / np.sqrt(variance[j] + epsilon)
 
 
-@jit(entry=True)
+@jit(form=NORMALIZE)
 def batch_forward(Z, X, scale, running, statistics, weight, momentum, epsilon):
     """Ioffe and Szegedy (2015). One row has no variance: the running ones serve."""
     mean, inverse = mean_and_scale(statistics, scale.size)
@@ -86,7 +91,7 @@ def batch_forward(Z, X, scale, running, statistics, weight, momentum, epsilon):
             Z[i, j] = x * scale[j]
 
 
-@jit(entry=True)
+@jit(form=NORMALIZE_BACK)
 def batch_backward(dZ, X, scale, dscale, statistics, weight):
     """The mean and the variance depend on each row by its share of the weight."""
     sums, inverse = mean_and_scale(statistics, scale.size)
@@ -106,9 +111,9 @@ def batch_backward(dZ, X, scale, dscale, statistics, weight):
             dZ[i, j] = d * scale[j] * inverse[j]
 
 
-@jit(entry=True)
+@jit(form=NORMALIZE)
 def running_forward(Z, X, scale, running, statistics, weight, momentum, epsilon):
-    """What `batch_forward` is in prediction: nothing depends on other rows."""
+    """Batch normalisation in prediction, by the running statistics."""
     mean, factor = mean_and_scale(statistics, scale.size)
     take_running(mean, factor, running)
     invert(factor, epsilon)
@@ -119,7 +124,7 @@ def running_forward(Z, X, scale, running, statistics, weight, momentum, epsilon)
             Z[i, j] = (Z[i, j] - mean[j]) * factor[j]
 
 
-@jit(entry=True)
+@jit(form=NORMALIZE)
 def layer_forward(Z, X, scale, running, statistics, weight, momentum, epsilon):
     """Ba, Kiros and Hinton (2016): over the units of a row."""
     real = scale.dtype.type
@@ -139,7 +144,7 @@ def layer_forward(Z, X, scale, running, statistics, weight, momentum, epsilon):
             Z[i, j] = x * scale[j]
 
 
-@jit(entry=True)
+@jit(form=NORMALIZE_BACK)
 def layer_backward(dZ, X, scale, dscale, statistics, weight):
     real = scale.dtype.type
     n = real(scale.size)
@@ -180,17 +185,10 @@ NORMALIZATIONS = {
     "layer": Normalization(layer_forward, layer_backward, layer_forward, False),
 }
 
-_FORWARD = "matrix", "matrix", "vector", "matrix", "vector", "matrix"
-
 
 def normalization_addresses(name, dtype, *, training):
     """Addresses of forward and backward, or of what takes their place."""
     row = NORMALIZATIONS[name]
-    kinds = *_FORWARD, "scalar", "scalar"
     if not training:
-        return addresses((row.predict,), dtype, kinds)[0], 0
-    backward = "matrix", "matrix", "vector", "vector", "vector", "matrix"
-    return (
-        addresses((row.forward,), dtype, kinds)[0],
-        addresses((row.backward,), dtype, backward)[0],
-    )
+        return address(row.predict, dtype), 0
+    return address(row.forward, dtype), address(row.backward, dtype)

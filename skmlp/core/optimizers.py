@@ -16,13 +16,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, call_for_float, vector_view
+from skmlp.core.forms import Form
+from skmlp.core.intrinsics import address, call, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.math import flush, flush_square
 from skmlp.core.team import share
 
 # So short that a sum of squares in the working type keeps its precision.
 _STRETCH = 1024
+STEP = Form(
+    *("vector", "vector", "matrix", "index", "scalar", "scalar", "hyper"),
+    returns="scalar",
+)
 
 
 @jit(view=True)
@@ -42,7 +47,7 @@ def penalised(params, gradient, i, l2):
     return w, flush_square(gradient[i] + l2 * w)
 
 
-@jit(entry=True)
+@jit(form=STEP)
 def no_step(params, gradient, moments, start, l2, rate, hyper):
     """Leave the penalised gradient as the result."""
     l2, squares = params.dtype.type(l2), params.dtype.type(0)
@@ -52,7 +57,7 @@ def no_step(params, gradient, moments, start, l2, rate, hyper):
     return np.float64(squares)
 
 
-@jit(entry=True)
+@jit(form=STEP)
 def sgd_step(params, gradient, moments, start, l2, rate, hyper):
     """v <- momentum v - rate g; params += v, or momentum v - rate g (Nesterov)."""
     real = params.dtype.type
@@ -76,7 +81,7 @@ def average(memory, i, decay, rest, value):
     return mean
 
 
-@jit(entry=True)
+@jit(form=STEP)
 def adam_step(params, gradient, moments, start, l2, rate, hyper):
     """Kingma and Ba (2015), algorithm 1; ``rate`` holds the bias correction."""
     real = params.dtype.type
@@ -94,7 +99,7 @@ def adam_step(params, gradient, moments, start, l2, rate, hyper):
     return np.float64(squares)
 
 
-@jit(entry=True)
+@jit(form=STEP)
 def amsgrad_step(params, gradient, moments, start, l2, rate, hyper):
     """Reddi et al. (2018), algorithm 2: Adam with the largest v so far."""
     real = params.dtype.type
@@ -115,7 +120,7 @@ def amsgrad_step(params, gradient, moments, start, l2, rate, hyper):
     return np.float64(squares)
 
 
-@jit(entry=True)
+@jit(form=STEP)
 def nadam_step(params, gradient, moments, start, l2, rate, hyper):
     """Dozat (2016), algorithm 2 with a constant momentum: Adam that looks ahead, to
 
@@ -141,7 +146,7 @@ def nadam_step(params, gradient, moments, start, l2, rate, hyper):
     return np.float64(squares)
 
 
-@jit(entry=True)
+@jit(form=STEP)
 def adagrad_step(params, gradient, moments, start, l2, rate, hyper):
     """Duchi, Hazan and Singer (2011), the diagonal form: v += g^2."""
     real = params.dtype.type
@@ -156,7 +161,7 @@ def adagrad_step(params, gradient, moments, start, l2, rate, hyper):
     return np.float64(squares)
 
 
-@jit(entry=True)
+@jit(form=STEP)
 def rmsprop_step(params, gradient, moments, start, l2, rate, hyper):
     """Tieleman and Hinton (2012): v <- rho v + (1 - rho) g^2."""
     real = params.dtype.type
@@ -171,7 +176,7 @@ def rmsprop_step(params, gradient, moments, start, l2, rate, hyper):
     return np.float64(squares)
 
 
-@jit(entry=True)
+@jit(form=STEP)
 def lion_step(params, gradient, moments, start, l2, rate, hyper):
     """Chen et al. (2023): a step of the same length for all, by the sign of
 
@@ -192,7 +197,7 @@ def lion_step(params, gradient, moments, start, l2, rate, hyper):
     return np.float64(squares)
 
 
-@jit(entry=True)
+@jit(form=STEP)
 def schedule_free_step(params, gradient, moments, start, l2, rate, hyper):
     """Defazio et al. (2024), algorithm 1: AdamW without a schedule.
 
@@ -251,10 +256,10 @@ def stretch(i, n_weights, n_params):
 
 @jit
 def begin_step(step, params, moments, rate, hyper):
-    """Let the optimizer change what it carries in ``hyper``, by an empty stretch."""
+    """Update the optimizer's scalars in ``hyper``, by a call with an empty stretch."""
     none = np.int64(0)
     empty = vector_view(params, none, (none,))
-    call_for_float(step, (empty, empty, moments, none, 0.0, rate, hyper))
+    call(STEP, step, (empty, empty, moments, none, 0.0, rate, hyper))
 
 
 @jit
@@ -271,7 +276,7 @@ def update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares,
         g = vector_view(gradient, start, (length,))
         factor = l2 if start < n_weights else 0.0
         arguments = (p, g, moments, start, factor, rate, hyper)
-        part = call_for_float(step, arguments)
+        part = call(STEP, step, arguments)
         squares[i] = part if start < n_weights else 0.0
 
 
@@ -336,5 +341,4 @@ OPTIMIZERS = {
 
 def step_address(name, dtype):
     """Address of an optimizer's step."""
-    kinds = "vector", "vector", "matrix", "index", "scalar", "scalar", "hyper"
-    return addresses((OPTIMIZERS[name].step,), dtype, kinds)[0]
+    return address(OPTIMIZERS[name].step, dtype)

@@ -42,7 +42,7 @@ def exchange(rows, draw, state):
 
 
 def shuffle(rows, random_state):
-    """The same as ``random_state.shuffle(rows)``, for a vector of intp.
+    """Shuffle a vector of intp in place, exactly as ``random_state.shuffle(rows)``.
 
     Both take the same numbers from the same stream, for up to 2**32 rows.
     """

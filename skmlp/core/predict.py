@@ -5,6 +5,7 @@ import numpy as np
 from skmlp.core.inputs import n_dense_rows
 from skmlp.core.intrinsics import borrowed_matrix, call, refer, vector_view
 from skmlp.core.jit import jit
+from skmlp.core.losses import LINK
 from skmlp.core.network import forward, pack_weights
 from skmlp.core.team import begin, wait
 from skmlp.core.workspace import OUTPUTS, Chunk, rows_of
@@ -46,7 +47,7 @@ def predict_blocks(
         forward(network, params, workspace, A, data, chunk)
         Z = rows_of(workspace, chunk, layer, OUTPUTS)
         if layer == layout.table.shape[0] - 1:
-            call(network.head, (Z,))
+            call(LINK, network.head, (Z,))
         for i in range(n_rows):
             for k in range(Z.shape[1]):
                 out[start + i, k] = Z[i, k]

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, call, flat, matrix_view, reference_type
+from skmlp.core.forms import Form
+from skmlp.core.intrinsics import address, call, flat, matrix_view, reference_type
 from skmlp.core.jit import jit
 from skmlp.core.tiles import (
     READS_IN_PLACE,
@@ -84,7 +85,27 @@ def scratch_size(size, itemsize):
 padded, panel_width, _is_copied = jit(padded_width), jit(widest_panel), jit(is_copied)
 
 
-@jit(entry=True)
+_FOUR = ("index",) * 4
+
+
+def kernels_of_products(dtype):
+    """The kind of a reference to `Products`."""
+    return reference_type(Products())
+
+
+MULTIPLY_PANEL = Form(
+    *("matrix", "index", "vector", *_FOUR, "vector", *_FOUR, "index", "index", "index")
+)
+PACK_PANEL = Form("vector", "index", "index", "matrix", *_FOUR)
+PACK_COLUMNS = Form("vector", "index", "matrix", *_FOUR)
+_MATRICES = "matrix", "matrix", "matrix"
+PRODUCT = Form(*_MATRICES, "index", "index", "vector", kernels_of_products)
+PRODUCT_GRADIENT = Form(
+    *(*_MATRICES, "vector", kernels_of_products, "index", "index", "index")
+)
+
+
+@jit(form=MULTIPLY_PANEL)
 def multiply_panel(
     C,
     c_at,
@@ -118,7 +139,7 @@ def multiply_panel(
         b_next += depth * b_pace
 
 
-@jit(entry=True)
+@jit(form=PACK_PANEL)
 def pack_panel(panel, at, width, B, row, column, depth, n):
     """panel[at:] <- ``depth`` rows of n columns of B, ``width`` numbers apart."""
     start = row * B.shape[1] + column
@@ -126,9 +147,9 @@ def pack_panel(panel, at, width, B, row, column, depth, n):
     copy(panel, at, width, B, start, B.shape[1], depth, n, ahead)
 
 
-@jit(entry=True)
+@jit(form=PACK_PANEL)
 def pack_transposed_panel(panel, at, width, W, row, column, depth, n):
-    """The same for B = W^T."""
+    """panel[at:] <- ``depth`` rows of n columns of W^T, ``width`` numbers apart."""
     lanes = VECTOR_BYTES // W.itemsize
     for j in range(0, n, lanes):
         for k in range(0, depth, lanes):
@@ -137,7 +158,7 @@ def pack_transposed_panel(panel, at, width, W, row, column, depth, n):
             transpose(panel, there, width, W, start, b_row, n - j, depth - k)
 
 
-@jit(entry=True)
+@jit(form=PACK_COLUMNS)
 def pack_columns(panel, at, B, row, column, depth, n):
     """panel[at:] <- ``depth`` rows of n columns of B, cut into tiles' columns."""
     copy_columns(panel, at, B, row * B.shape[1] + column, B.shape[1], depth, n)
@@ -156,7 +177,11 @@ def pack(panels, W, kernel, first, last):
                 n = min(wide, N - column)
                 width = padded(n, W.itemsize)
                 at = row * all_columns + depth * column + (start - row) * width
-                call(kernel, (panels, at, width, W, start, column, stop - start, n))
+                call(
+                    PACK_PANEL,
+                    kernel,
+                    (panels, at, width, W, start, column, stop - start, n),
+                )
 
 
 @jit
@@ -171,7 +196,11 @@ def pack_transposed(panels, W, kernel, first, last):
             for row in range(0, K, _DEPTH):
                 depth = min(_DEPTH, K - row)
                 at = row * all_columns + depth * column + start - column
-                call(kernel, (panels, at, width, W, row, start, depth, stop - start))
+                call(
+                    PACK_PANEL,
+                    kernel,
+                    (panels, at, width, W, row, start, depth, stop - start),
+                )
 
 
 @jit(view=True)
@@ -230,10 +259,10 @@ def multiply_panels(C, A, B, in_place, multiply):
                 following,
                 row,
             )
-            call(multiply, arguments)
+            call(MULTIPLY_PANEL, multiply, arguments)
 
 
-@jit(entry=True)
+@jit(form=PRODUCT)
 def product(C, A, W, back, n_rows, panels, kernels):
     """C <- A W, or on the way back A W^T, for some of a block's ``n_rows`` rows."""
     is_column, is_thin = W.shape[1] == 1, n_rows < FEW_ROWS
@@ -262,14 +291,16 @@ def gradient_rows(dW, A, dZ, scratch, kernels, adds, first, m):
         if _is_copied(A.size, itemsize):
             left, a_at = scratch, depth * padded(min(wide, n), itemsize)
             tile_step, a_step = TILE_ROWS * depth, TILE_ROWS
-            call(kernels.columns, (scratch, a_at, A, row, first, depth, m))
+            call(
+                PACK_COLUMNS, kernels.columns, (scratch, a_at, A, row, first, depth, m)
+            )
         for column in range(0, n, wide):
             width = min(wide, n - column)
             right, b_at, b_row = flat(dZ), row * n + column, n
             if _is_copied(dZ.size, itemsize):
                 right, b_at, b_row = scratch, none, padded(width, itemsize)
                 arguments = (scratch, b_at, b_row, dZ, row, column, depth, width)
-                call(kernels.panel, arguments)
+                call(PACK_PANEL, kernels.panel, arguments)
             arguments = (
                 dW,
                 first * n + column,
@@ -287,10 +318,10 @@ def gradient_rows(dW, A, dZ, scratch, kernels, adds, first, m):
                 none,
                 adds + row,
             )
-            call(kernels.multiply, arguments)
+            call(MULTIPLY_PANEL, kernels.multiply, arguments)
 
 
-@jit(entry=True)
+@jit(form=PRODUCT_GRADIENT)
 def product_gradient(dW, A, dZ, scratch, kernels, adds, first, last):
     """Rows of dW <- A^T dZ, or dW += A^T dZ; a single column as one row."""
     if dW.shape[1] == 1:  # dW^T = dZ^T A
@@ -303,26 +334,14 @@ def product_gradient(dW, A, dZ, scratch, kernels, adds, first, last):
 
 @cache
 def product_kernels(dtype, *, back, copies):
-    """Those of the working type.
+    """Compiled kernels of matrix products for a working type.
 
     ``back``: with panels for the way back; ``copies``: with those by which gradients of
     large matrices copy factors.
     """
-    index, kernels = ("index",) * 4, reference_type(Products())
-    tiles = "matrix", "index", "vector", *index, "vector", *index, *index[:3]
-    copy_form = "vector", *index[:2], "matrix", *index
-    columns_form = "vector", "index", "matrix", *index
-    forms = {
-        product: ("matrix", "matrix", "matrix", *index[:2], "vector", kernels),
-        product_gradient: ("matrix", "matrix", "matrix", "vector", kernels, *index[:3]),
-        multiply_panel: tiles,
-        pack_panel: copy_form,
-        pack_transposed_panel: copy_form if back else None,
-        pack_columns: columns_form if copies else None,
-    }
+    kernels = product, product_gradient, multiply_panel, pack_panel
     return Products(
-        *(
-            addresses((kernel,), dtype, form)[0] if form else 0
-            for kernel, form in forms.items()
-        )
+        *(address(kernel, dtype) for kernel in kernels),
+        address(pack_transposed_panel, dtype) if back else 0,
+        address(pack_columns, dtype) if copies else 0,
     )

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import addresses, matrix_view, vector_view
+from skmlp.core.forms import Form
+from skmlp.core.intrinsics import address, matrix_view, vector_view
 from skmlp.core.jit import jit
 from skmlp.core.layout import UNITS, WEIGHTS, WIDTH
 from skmlp.core.optimizers import OPTIMIZERS, lead_of
@@ -33,6 +34,12 @@ OFF = {
     "max_norm": None,
     "ema_decay": None,
 }
+PREPARE = Form(
+    *("vector", "vector", "index", "scalar", "scalar", "hyper"), returns="scalar"
+)
+DECAY = Form("vector", "matrix", "hyper", "index", "scalar")
+BOUND = Form("vector", "matrix", "hyper", "vector", "table", "hyper")
+AVERAGE = Form("vector", "vector", "scalar")
 # Items of `Regularization.limits`.
 _CLIP_VALUE, _CLIP_NORM, _MAX_NORM, _EMA_DECAY = range(4)
 
@@ -83,18 +90,14 @@ def make_regularization(dtype, optimizer="none", **settings):
         _average: ema_decay is not None,
     }
     return Regularization(
-        *(_address(kernel, dtype) if on else 0 for kernel, on in asked.items()),
+        *(address(kernel, dtype) if on else 0 for kernel, on in asked.items()),
         float(l1_ratio),
         float(weight_decay),
         np.array([np.inf if limit is None else limit for limit in limits]),
     )
 
 
-def _address(kernel, dtype):
-    return addresses((kernel,), dtype, _ARGUMENTS[kernel])[0]
-
-
-@jit(entry=True)
+@jit(form=PREPARE)
 def _prepare(params, gradient, n_weights, l1, l2, limits):
     """Elastic net (Zou and Hastie, 2005), then clipping by value, then by norm."""
     real, zero = params.dtype.type, params.dtype.type(0)
@@ -119,7 +122,7 @@ def _prepare(params, gradient, n_weights, l1, l2, limits):
     return l1 * absolute + 0.5 * l2 * squares
 
 
-@jit(entry=True)
+@jit(form=DECAY)
 def _decay(params, moments, hyper, n_weights, factor):
     """Loshchilov and Hutter (2019)."""
     factor = params.dtype.type(1 - factor)
@@ -127,9 +130,9 @@ def _decay(params, moments, hyper, n_weights, factor):
         params[i] *= factor
 
 
-@jit(entry=True)
+@jit(form=DECAY)
 def _decay_behind(params, moments, hyper, n_weights, factor):
-    """The same as Defazio et al. (2024) have it: by y, of z, not of its average x."""
+    """Shrink z along y, not its average x (Defazio et al., 2024)."""
     lead, rest = lead_of(moments, hyper)
     factor, rest = params.dtype.type(factor), params.dtype.type(rest)
     for i in range(n_weights):
@@ -154,7 +157,7 @@ def to_factors(squares, limit):
         squares[j] = limit / norm if norm > limit else one
 
 
-@jit(entry=True)
+@jit(form=BOUND)
 def _bound(params, moments, hyper, scratch, table, limits):
     """Scale the columns of each matrix down to the norm (Srivastava et al., 2014)."""
     limit = params.dtype.type(limits[_MAX_NORM])
@@ -171,9 +174,9 @@ def _bound(params, moments, hyper, scratch, table, limits):
                 W[i, j] *= factor[j]
 
 
-@jit(entry=True)
+@jit(form=BOUND)
 def _bound_behind(params, moments, hyper, scratch, table, limits):
-    """The same for both z and its average x, hence for all y between them."""
+    """Scale the columns of both z and its average x, hence of all y between them."""
     real = params.dtype.type
     lead, rest = lead_of(moments, hyper)
     limit, rest = real(limits[_MAX_NORM]), real(rest)
@@ -200,7 +203,7 @@ def _bound_behind(params, moments, hyper, scratch, table, limits):
                 Y[i, j] = x + rest * L[i, j]
 
 
-@jit(entry=True)
+@jit(form=AVERAGE)
 def _average(average, params, factor):
     """average += factor * (params - average)."""
     factor = params.dtype.type(factor)
@@ -208,19 +211,7 @@ def _average(average, params, factor):
         average[i] += factor * (params[i] - average[i])
 
 
-_OF_DECAY = "vector", "matrix", "hyper", "index", "scalar"
-_OF_BOUND = "vector", "matrix", "hyper", "vector", "table", "hyper"
-_ARGUMENTS = {
-    _prepare: ("vector", "vector", "index", "scalar", "scalar", "hyper"),
-    _decay: _OF_DECAY,
-    _decay_behind: _OF_DECAY,
-    _bound: _OF_BOUND,
-    _bound_behind: _OF_BOUND,
-    _average: ("vector", "vector", "scalar"),
-}
-
-
 @jit
 def averaging_factor(limits, t):
-    """Of step t: in the first ones less of the random start remains."""
+    """Weight of step t's parameters: larger at first, to forget the random start."""
     return max(1 - limits[_EMA_DECAY], 9 / (10 + t))

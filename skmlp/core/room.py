@@ -15,7 +15,7 @@ os_thread.restype = ctypes.c_ulong
 
 
 def with_room(function):
-    """What ``function()`` returns, or raises, with enough room on the stack.
+    """Call ``function()`` with enough room on the stack.
 
     Numba and LLVM would run past the end of a small stack.  The main thread, which
     answers Ctrl-C, has a large one; for all others there is a thread of its own.

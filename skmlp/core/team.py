@@ -59,7 +59,7 @@ class Limits(NamedTuple):
 
 
 class Seat(NamedTuple):
-    """What a thread needs to come to a team.
+    """A thread's place in a team.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ def make_seats(size, limits):
 
 
 def dismiss(board):
-    """Let helpers that wait for a run leave, and those that come."""
+    """Dismiss all helpers: those that wait and those yet to arrive."""
     board[_DOOR // 8] = board[_GO // 8] = DISMISSED
 
 

@@ -168,7 +168,7 @@ def _row_offsets(builder, count, distance, n_rows):
 
 
 def _opaque(builder, pointer):
-    """The same pointer, but LLVM cannot know.
+    """The pointer itself, hidden from LLVM's optimizer.
 
     It would keep one for each row otherwise, and spend as many steps on moving them.
     """

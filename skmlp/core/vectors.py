@@ -6,7 +6,7 @@ from numba.core import cgutils
 
 
 def _features():
-    """What the processor can do, as far as Numba is allowed to use it."""
+    """Features of the processor that Numba may use."""
     if numba.config.CPU_FEATURES is not None:
         return set(numba.config.CPU_FEATURES.split(","))
     if numba.config.CPU_NAME == "generic":

@@ -118,7 +118,7 @@ def make_workspace(
 
 
 def replica_of(workspace):
-    """The same for another thread with parameters of its own."""
+    """Workspace of another thread, which has parameters of its own."""
     shared = workspace.memory, workspace.losses, workspace.squares
     memory, losses, squares = empty_like(shared)
     return workspace._replace(memory=memory, losses=losses, squares=squares)
@@ -126,7 +126,7 @@ def replica_of(workspace):
 
 @lru_cache(maxsize=256)
 def _plan(architecture, block_size, n_chunks, team_size, dtype, sparse, training):
-    """What workspaces of the same form share.
+    """Tables that all workspaces of one form share.
 
     Where all arrays in the memory begin, and their widths; shapes and types of the
     memory and of what training adds; what prediction has no use for; `has_replicas`.

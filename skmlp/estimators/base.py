@@ -162,7 +162,7 @@ class BaseMLP(
         return self._take_over(fit, model, training, incremental)
 
     def _model(self):
-        """What is to be trained, and carries on from the previous fit."""
+        """The model to train, with what the previous fit carries on."""
         carried = replace(vars(self).get("_carried") or Carried())
         return Model(self._architecture, self._params, carried)
 
@@ -214,7 +214,7 @@ class BaseMLP(
         return X, Y, self._weigh_classes(Y, weight)
 
     def _validate_fit(self, X, y, sample_weight, incremental, resume):
-        """The same of the training rows; sparse ones of weight zero are left out."""
+        """Checked training rows; sparse rows of weight zero are left out."""
         encode = partial(self._encode, incremental=incremental)
         X, Y, weight = self._validate_all(X, y, sample_weight, encode, resume)
         if resume:
@@ -262,7 +262,7 @@ class BaseMLP(
 
     @abstractmethod
     def _encode_known(self, y, dtype):
-        """The same where nothing is to be learned from them."""
+        """Encode targets by what is already learned, such as the classes."""
 
     def _weigh_classes(self, Y, weight):
         """Weights of rows, with those of their classes."""

@@ -72,7 +72,7 @@ def _given(class_weight, classes):
 
 
 def _product(weight, factor):
-    """Of two vectors; whether it is finite is looked at later."""
+    """Product of two vectors, which may overflow; the caller checks it."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return weight if factor is None else weight * factor
 

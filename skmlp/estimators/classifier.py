@@ -503,7 +503,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return self._encode_known(y, dtype)
 
     def _encode_known(self, y, dtype):
-        """What the label binarizer would return, often in the working dtype at once."""
+        """The label binarizer's encoding, in the working dtype if possible."""
         if y.ndim != 1 or self._is_multilabel():
             self._check_kind(y)
             self._check_classes(unique_labels(y))
@@ -645,7 +645,7 @@ def _fitted_binarizer(y):
 
 
 def _binarizer_of(classes, link):
-    """Of classes alone: several with independent outputs are labels."""
+    """A binarizer made from classes; with independent outputs they are labels."""
     binarizer = LabelBinarizer().fit(classes)
     if link == "logistic" and len(classes) > 2:
         binarizer.y_type_ = "multilabel-indicator"

@@ -109,7 +109,7 @@ def refuse_times(X, name="X"):
 
 
 def _dtypes_of(X):
-    """Of an array, of each column of a frame, or of a list's first item."""
+    """Dtypes of an array, of a frame's columns, or of a list's first item."""
     while isinstance(X, (list, tuple)) and len(X):
         X = X[0]
     if hasattr(X, "dtypes") and np.iterable(X.dtypes):
@@ -128,7 +128,7 @@ def as_numbers(y):
 
 
 def native(y):
-    """The same labels in the byte order of this machine."""
+    """Labels in the byte order of this machine."""
     return y.astype(y.dtype.newbyteorder("="), copy=False)
 
 

@@ -24,7 +24,7 @@ _LARGEST = {int: 2**63 - 1, float: float_info.max}
 
 
 class Range(NamedTuple):
-    """What scikit-learn's `Interval` allows, for a faster look.
+    """A range of numbers, faster to check than scikit-learn's `Interval`.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Range(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What a parameter may be.
+    """Allowed values of a parameter.
 
     Attributes
     ----------
@@ -109,8 +109,9 @@ def _range_of(constraints):
 
 
 def check_parameters(parameters, rules, owner):
-    """Those of the parameters that are numbers, or lists of them, as int or float, but
-    for settled defaults.
+    """Check all parameters; returns the numbers among them as int or float.
+
+    Settled defaults are left out.
 
     Raises
     ------
@@ -136,7 +137,8 @@ def check_parameters(parameters, rules, owner):
 
 
 def check_parameter(name, value, constraints, owner):
-    """What scikit-learn checks, which fails on values that it cannot compare or show.
+    """Check a value as scikit-learn does, whose own check fails on values that it
+    cannot compare or print.
 
     Raises
     ------

@@ -215,7 +215,7 @@ def _edited(network, given):
 
 
 def _architecture_of(coefs, activation):
-    """Of these matrices; gated layers have half as many units as columns."""
+    """The architecture that matrices form; gated layers have a unit per two columns."""
     sizes = [len(coefs[0]), *(c.shape[1] for c in coefs)]
     architecture = make_architecture(sizes, activation)
     for i, name in enumerate(architecture.activations):

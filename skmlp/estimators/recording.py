@@ -22,7 +22,7 @@ class Recording:
     """The part of an estimator that shows how a fit goes, and how it ended."""
 
     def _prepare_curves(self, incremental, validating):
-        """Let patience start anew with each fit, and go on in partial_fit."""
+        """Start curves and patience anew in `fit`; continue them in `partial_fit`."""
         self.n_iter_ = 0
         curves = {
             "t_": 0,
@@ -95,7 +95,7 @@ class Recording:
 
     @property
     def _optimizer(self):
-        """Of the previous epoch; scikit-learn's tests read its learning rate."""
+        """The optimizer; scikit-learn's tests read its learning rate."""
         return self._carried.optimizer
 
     def _report(self, fit):

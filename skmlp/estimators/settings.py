@@ -98,7 +98,7 @@ class Settings:
         return super()._get_param_names()
 
     def _store_parameters(self, arguments):
-        """What each ``__init__`` does with its ``locals()``: keep them as they are."""
+        """Store the ``locals()`` of ``__init__`` unchanged."""
         vars(self).update((k, v) for k, v in arguments.items() if k != "self")
 
     @classmethod
@@ -227,7 +227,7 @@ class Settings:
                 )
 
     def _accepted_dtypes(self):
-        """Those that X may have; the first is for all others."""
+        """Dtypes that X may keep; X of another dtype becomes the first."""
         auto = self.dtype == "auto"
         return (np.float64, np.float32) if auto else (np.dtype(self.dtype),)
 

@@ -40,7 +40,7 @@ def split_set(X, Y, weight, dtype, *, size, stratify, random_state):
 
 
 def _relative_weights(weight, rows):
-    """Those of the rows in units of their mean, zero for others; and the mean."""
+    """(weights in units of their mean over the rows, zero elsewhere; that mean)."""
     if weight is None or rows.size == weight.size:
         return relative_weights(weight)
     own, mean_weight = relative_weights(weight[rows])

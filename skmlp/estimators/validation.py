@@ -99,7 +99,7 @@ class Validating:
         """Accuracy or R2 of predictions after the link."""
 
     def _score_by_scorer(self, params, validation):
-        """What a scorer finds, given an estimator with the weights of now."""
+        """Score by the user's scorer of an estimator with the current weights."""
         judged = self._twin()
         judged._set_parameters(params.astype(self._params.dtype))
         vars(judged).pop("feature_names_in_", None)  # as validated rows have none

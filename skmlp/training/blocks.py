@@ -11,7 +11,7 @@ _PREDICTION_ROWS = 12, 384
 
 
 def flops_per_row(layout, data):
-    """Of a forward and a backward pass."""
+    """Floating-point operations per row of a forward and a backward pass."""
     fan_in = layout.sizes[:-1].astype(np.float64)
     if data.sparse:
         fan_in[0] = data.values.size / max(data.n_rows, 1)

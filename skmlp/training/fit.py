@@ -16,7 +16,7 @@ from skmlp.training.stopping import all_finite
 
 
 class Objective(NamedTuple):
-    """What is minimised.
+    """The loss to minimise.
 
     Attributes
     ----------
@@ -61,8 +61,8 @@ class Stopping(NamedTuple):
 
 
 class Penalties(NamedTuple):
-    """What keeps weights and steps small: parameters of the estimators, by their
-    names."""
+    """Penalties and limits of weights and steps: parameters of the estimators, by
+    their names."""
 
     alpha: float = 1e-4
     l1_ratio: float = 0.0
@@ -261,7 +261,7 @@ class Fit:
         return data._replace(X=read_only(X), Y=read_only(Y))
 
     def _params_that_move(self, *, averaged):
-        """What the optimizer changes: the weights, or those that they average."""
+        """The vector that the optimizer changes: the weights, or what they average."""
         model = self._model
         if not averaged:
             model.carried.moving = None
@@ -270,7 +270,7 @@ class Fit:
         return (model.params if moving is None else moving).copy()
 
     def _weights(self):
-        """What predicts, which a run may have moved to another vector."""
+        """The weights that predict; a run may have moved them to another vector."""
         epochs = self._epochs
         return epochs.average if epochs.average.size else epochs.params
 

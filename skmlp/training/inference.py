@@ -91,6 +91,6 @@ def mean_loss(raw_prediction, Y, sample_weight, *, loss, hyper):
     """
     losses = np.empty(raw_prediction.shape)
     derivative, scratch = raw_prediction.copy(), Y.copy()  # the kernel overwrites both
-    LOSSES[loss].backward(derivative, scratch, losses, loss_hyper(loss, hyper))
+    LOSSES[loss].kernel(derivative, scratch, losses, loss_hyper(loss, hyper))
     with np.errstate(over="ignore", invalid="ignore"):
         return float(np.average(losses.sum(axis=1), weights=sample_weight))

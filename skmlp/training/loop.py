@@ -193,7 +193,7 @@ class Epochs:
             self._kernel = entry_point(run_blocks, self.params.dtype, arguments)
 
     def _state(self):
-        """What the first thread changes."""
+        """The first thread's state."""
         fixed = self.params, self.average, self.gradient, self.moments, self.hyper
         return State(*fixed, self._loss)
 

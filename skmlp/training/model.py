@@ -13,7 +13,7 @@ _ROWS_IN_PICKLES = 2**16  # an order of as many takes 128 KiB
 
 @dataclass
 class Carried:
-    """What training carries along from one fit to the next, beside the weights.
+    """State of training, beside the weights, that one fit hands to the next.
 
     A fit rebinds attributes, so that a shallow copy stays as it is but for the
     optimizer, which belongs to one fit at a time.

@@ -107,7 +107,7 @@ class Optimizer:
         return rates, base_rates
 
     def _corrections(self, n_steps):
-        """Of the next steps: a slice of those around them, which are many."""
+        """Corrections of the next steps, cut from a longer cached vector."""
         own = self.hyper[: len(OPTIMIZERS[self.name].hyper)].tolist()
         first = self.n_steps % _AHEAD
         start, length = self.n_steps - first, _AHEAD + n_steps

@@ -55,7 +55,7 @@ def make_data(X, dtype, Y=None, weight=None):
 
 @lru_cache(maxsize=256)
 def _nothing(dtype, n_features):
-    """What stands for rows, targets, entries of sparse rows and weights not given."""
+    """Empty arrays for rows, targets, entries of sparse rows and weights not given."""
     of_each = (
         *((dtype, (0, n_features)), (dtype, (0, 0))),
         *((dtype, 0), (np.int32, 0), (np.int64, 0)),

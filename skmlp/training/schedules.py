@@ -53,7 +53,7 @@ class Clock(NamedTuple):
 
     @property
     def progress(self):
-        """The same as a share of all epochs, in [0, 1]."""
+        """Progress as a share of all epochs, in [0, 1]."""
         return np.minimum(self.epochs / self.max_iter, 1.0)
 
 
@@ -120,7 +120,7 @@ class Schedule:
         raise NotImplementedError
 
     def checked_factors(self, clock):
-        """The same of a schedule that anyone may have written.
+        """Factors of a user's schedule, checked.
 
         Raises
         ------
@@ -165,7 +165,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """The same rate always.
+    """A constant rate.
 
     Examples
     --------

@@ -208,7 +208,7 @@ class Threads:
         return work(self._crew.seat)
 
     def dismiss(self):
-        """Let threads that stay go."""
+        """Dismiss the threads that stay between runs."""
         crew, self._crew = self._crew, None
         if crew is not None:
             crew.dismiss()
@@ -303,7 +303,7 @@ class _Crew:
         return is_dismissed(self._board)
 
     def dismiss(self):
-        """Let the others leave, and wait a moment until they have."""
+        """Dismiss the helpers, and wait briefly until they have left."""
         self._work = None
         dismiss(self._board)
         for at_work in self._at_work:
