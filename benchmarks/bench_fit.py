@@ -22,15 +22,15 @@ from workloads import (
 
 import skmlp
 from skmlp.core.architecture import make_architecture
-from skmlp.core.intrinsics import vector_view
 from skmlp.core.layout import bias_views, weight_views, weights
-from skmlp.core.products import multiply_panel, widest_panel
-from skmlp.core.team import begin, wait
-from skmlp.core.tiles import TILE_ROWS
 from skmlp.core.workspace import DELTAS, OUTPUTS, PRODUCTS, SLOPES, Chunk, rows_of
+from skmlp.machine.intrinsics import vector_view
+from skmlp.machine.products import multiply_panel, widest_panel
+from skmlp.machine.team import begin, wait
+from skmlp.machine.threads import n_threads, run_together
+from skmlp.machine.tiles import TILE_ROWS
 from skmlp.training.loop import Epochs
 from skmlp.training.rows import make_data
-from skmlp.training.threads import n_threads, run_together
 
 _N_MEETINGS = 20_000
 

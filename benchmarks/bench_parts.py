@@ -27,10 +27,9 @@ from workloads import (
 )
 
 import skmlp
-from skmlp.core.activations import activation_addresses
+from skmlp.core.activations import BACKWARD, FORWARD, activation_addresses
 from skmlp.core.architecture import make_architecture
 from skmlp.core.inputs import read_only
-from skmlp.core.intrinsics import call, refer, vector_view
 from skmlp.core.layout import bias, tail
 from skmlp.core.minibatches import row_weights
 from skmlp.core.network import (
@@ -43,7 +42,6 @@ from skmlp.core.network import (
     weight_gradient,
 )
 from skmlp.core.optimizers import begin_step, step_address, update
-from skmlp.core.team import Team
 from skmlp.core.workspace import (
     DELTAS,
     NO_LAYER,
@@ -55,6 +53,8 @@ from skmlp.core.workspace import (
     gradient_of,
     rows_of,
 )
+from skmlp.machine.intrinsics import call, refer, vector_view
+from skmlp.machine.team import Team
 from skmlp.training.loop import Epochs
 from skmlp.training.rows import make_data
 
@@ -102,12 +102,12 @@ def run_products(network, gradient, params, workspace, data, rows, sizes, n_epoc
 @numba.njit
 def run_gather(network, workspace, data, rows, sizes, n_epochs):
     """Copy the rows of each chunk, in random order."""
-    block_size, chunk_size = sizes
+    network, (block_size, chunk_size) = refer(network), sizes
     for _ in range(n_epochs):
         for start in range(0, rows.size, block_size):
             n = min(block_size, rows.size - start)
             for at in range(0, n, chunk_size):
-                chunk = chunk_of(rows, start, n, at, chunk_size)
+                chunk = refer(chunk_of(rows, start, n, at, chunk_size))
                 gather_input(network, workspace, data, chunk)
 
 
@@ -126,11 +126,12 @@ def run_activations(
                 for i in range(1, layout.table.shape[0]):
                     A = rows_of(workspace, chunk, i, OUTPUTS)
                     Z = rows_of(workspace, chunk, i, PRODUCTS)
-                    call(addresses[i, 0], (A, Z, bias(biases, layout, i)))
+                    arguments = A, Z, bias(biases, layout, i)
+                    call(FORWARD, addresses[i, 0], arguments)
                     dA = rows_of(workspace, chunk, i, SLOPES)
                     dZ = rows_of(workspace, chunk, i, DELTAS)
                     if addresses[i, 1] != 0:
-                        call(addresses[i, 1], (dZ, dA, A, Z))
+                        call(BACKWARD, addresses[i, 1], (dZ, dA, A, Z))
                     bias_gradient(bias(biases_back, layout, i), dZ)
 
 

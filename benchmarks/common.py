@@ -145,7 +145,7 @@ def table(header, rows, *, markdown=True):
 
 def machine():
     """One paragraph: processor, cores, threads, kernels of BLAS, versions, commit."""
-    from skmlp.training import threads  # not where only others run
+    from skmlp.machine import threads  # not where only others run
 
     libraries = [f"Python {platform.python_version()}"]
     for package in PACKAGES:

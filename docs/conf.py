@@ -30,7 +30,10 @@ extensions = [
 exclude_patterns = ["_build", "templates"]
 templates_path = ["templates"]
 default_role = "literal"
-suppress_warnings = ["ref.ref"]  # docstrings of scikit-learn refer to its own pages
+suppress_warnings = [
+    "ref.ref",  # docstrings of scikit-learn refer to its own pages
+    "misc.highlighting_failure",  # of Mermaid, which other viewers draw
+]
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 
 myst_enable_extensions = ["dollarmath", "amsmath"]

@@ -8,10 +8,10 @@ import numpy as np
 
 import skmlp
 from skmlp.core.architecture import make_architecture
-from skmlp.core.cache import candidate_folders, enabled
-from skmlp.core.intrinsics import address
-from skmlp.core.jit import DISABLED, ENTRY_KERNELS, STAMP
-from skmlp.core.permutation import shuffle
+from skmlp.machine.cache import candidate_folders, enabled
+from skmlp.machine.intrinsics import address
+from skmlp.machine.jit import DISABLED, ENTRY_KERNELS, STAMP
+from skmlp.machine.permutation import shuffle
 from skmlp.training.inference import predict
 from skmlp.training.loop import Epochs
 from skmlp.training.rows import make_data

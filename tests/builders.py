@@ -13,7 +13,6 @@ from skmlp.core import workspace as workspaces
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.architecture import Architecture, make_architecture
 from skmlp.core.inputs import Data, read_only
-from skmlp.core.jit import DISABLED
 from skmlp.core.layout import bias_views, weight_views
 from skmlp.core.losses import LOSSES
 from skmlp.core.minibatches import (
@@ -26,8 +25,9 @@ from skmlp.core.minibatches import (
 from skmlp.core.network import training_network
 from skmlp.core.optimizers import OPTIMIZERS, step_address
 from skmlp.core.regularization import make_regularization
-from skmlp.core.team import ALONE, Limits, dismiss, make_seats
 from skmlp.core.workspace import make_workspace
+from skmlp.machine.jit import DISABLED
+from skmlp.machine.team import ALONE, Limits, dismiss, make_seats
 from skmlp.training.loop import Epochs
 
 DTYPES = np.float32, np.float64

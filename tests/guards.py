@@ -11,7 +11,8 @@ import sys
 
 import numpy as np
 
-from skmlp.core import memory, minibatches, workspace
+from skmlp.core import minibatches, workspace
+from skmlp.machine import memory
 
 PAGE = mmap.PAGESIZE
 _PROT_NONE = 0
@@ -127,7 +128,7 @@ def remove():
 def _put(functions):
     workspace._plan.cache_clear()
     for name, module in list(sys.modules.items()):
-        if name.startswith("skmlp.") and name != "skmlp.core.team":
+        if name.startswith("skmlp.") and name != "skmlp.machine.team":
             for function in functions:
                 if function in vars(module):
                     setattr(module, function, functions[function])

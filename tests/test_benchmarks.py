@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from skmlp.core.jit import DISABLED
+from skmlp.machine.jit import DISABLED
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 COMMON = runpy.run_path(str(BENCHMARKS / "common.py"))

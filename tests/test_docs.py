@@ -18,7 +18,7 @@ PAGES = [
         if not GENERATED & set(page.relative_to(ROOT).parts)
     ),
 ]
-OTHER_BLOCKS = {"bash", "dockerfile", "{toctree}", "{eval-rst}"}
+OTHER_BLOCKS = {"bash", "dockerfile", "mermaid", "{toctree}", "{eval-rst}"}
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 INCLUDE = re.compile(r"^```\{literalinclude\} (\S+)\n(.*?)^```$", re.M | re.S)
 OPTION = re.compile(r"^:(pyobject|start-at): (.*)$", re.M)

@@ -10,8 +10,14 @@ import skmlp
 
 ROOT = Path(skmlp.__file__).resolve().parent
 FILES = sorted(ROOT.rglob("*.py"))
-FLOORS = {"core": 1, "training": 2, "estimators": 3, "": 4, "__main__": 5}
+FLOORS = {
+    floor: number
+    for number, floor in enumerate(
+        ("machine", "core", "training", "estimators", "", "__main__")
+    )
+}
 LIBRARIES = {
+    "machine": {"numpy", "numba", "llvmlite"},
     "core": {"numpy"},
     "training": {"numpy", "scipy"},
     "estimators": {"numpy", "scipy", "sklearn"},
@@ -19,12 +25,8 @@ LIBRARIES = {
     "__main__": {"numpy"},
 }
 EXCEPTIONS = {
-    "core/jit.py": {"numba"},
-    "core/intrinsics.py": {"numba", "llvmlite"},
-    "core/tiles.py": {"numba", "llvmlite"},
-    "core/vectors.py": {"numba", "llvmlite"},
-    "training/blas.py": {"sklearn"},
-    "training/threads.py": {"joblib", "sklearn"},
+    "machine/blas.py": {"threadpoolctl"},
+    "machine/threads.py": {"joblib"},
 }
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import skmlp
-from skmlp.core.jit import DISABLED
+from skmlp.machine.jit import DISABLED
 
 needs_jit = pytest.mark.skipif(DISABLED, reason="nothing is compiled")
 
@@ -88,7 +88,7 @@ def test_warmup_fails_without_a_cache():
 
 @needs_jit
 def test_warmup_fails_where_code_cannot_be_read():
-    unreadable = "from skmlp.core.jit import STAMP; STAMP.value = None; "
+    unreadable = "from skmlp.machine.jit import STAMP; STAMP.value = None; "
     result = run("-c", unreadable + COMPILE_ONE_KERNEL)
     assert result.returncode == 1
     assert "cannot be read" in result.stderr

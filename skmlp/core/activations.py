@@ -24,10 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.forms import Form
-from skmlp.core.intrinsics import address, flat
-from skmlp.core.jit import jit
-from skmlp.core.math import (
+from skmlp.machine.forms import Form
+from skmlp.machine.intrinsics import address, flat
+from skmlp.machine.jit import jit
+from skmlp.machine.math import (
     exp,
     expm1,
     flush,

@@ -7,9 +7,9 @@ same in any process, in blocks of any size, and when training is resumed.
 
 import numpy as np
 
-from skmlp.core.forms import Form
-from skmlp.core.intrinsics import address, flat
-from skmlp.core.jit import jit
+from skmlp.machine.forms import Form
+from skmlp.machine.intrinsics import address, flat
+from skmlp.machine.jit import jit
 
 _WORD = np.uint64(0xFFFFFFFF)
 _FACTOR_1, _FACTOR_2 = np.uint64(0x7FEB352D), np.uint64(0x846CA68B)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.forms import Form
-from skmlp.core.intrinsics import address, flat, vector_view
-from skmlp.core.jit import jit
-from skmlp.core.tiles import copy
+from skmlp.machine.forms import Form
+from skmlp.machine.intrinsics import address, flat, vector_view
+from skmlp.machine.jit import jit
+from skmlp.machine.tiles import copy
 
 _ROWS_AHEAD = 4  # that memory has time for, when rows are gathered
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import matrix_view, vector_view
-from skmlp.core.jit import jit
-from skmlp.core.team import share
+from skmlp.machine.intrinsics import matrix_view, vector_view
+from skmlp.machine.jit import jit
+from skmlp.machine.team import share
 
 # Columns of `Layout.table`.
 UNITS, WIDTH, WEIGHTS, _BIAS, _SCALE, _RUNNING = range(6)

@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.forms import Form
-from skmlp.core.intrinsics import address, flat, vector_view
-from skmlp.core.jit import jit
-from skmlp.core.math import exp, flush, log, log1p_unit, logistic, tanh
+from skmlp.machine.forms import Form
+from skmlp.machine.intrinsics import address, flat, vector_view
+from skmlp.machine.jit import jit
+from skmlp.machine.math import exp, flush, log, log1p_unit, logistic, tanh
 
 LOSS = Form("matrix", "matrix", "losses", "hyper")
 LINK = Form("matrix")

@@ -10,9 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.dropout import combine
-from skmlp.core.intrinsics import call, flat, refer, vector_view
-from skmlp.core.jit import jit
-from skmlp.core.memory import empty_like
 from skmlp.core.network import (
     backward,
     forward,
@@ -29,7 +26,6 @@ from skmlp.core.regularization import (
     Regularization,
     averaging_factor,
 )
-from skmlp.core.team import alone, are_together, begin, share, wait
 from skmlp.core.workspace import (
     NO_LAYER,
     WEIGHT,
@@ -39,6 +35,10 @@ from skmlp.core.workspace import (
     rows_of,
     start_of_gradient,
 )
+from skmlp.machine.intrinsics import call, flat, refer, vector_view
+from skmlp.machine.jit import jit
+from skmlp.machine.memory import empty_like
+from skmlp.machine.team import alone, are_together, begin, share, wait
 
 FIRST, LAST, STEPS_BEFORE = np.arange(3)  # of `Recipe.span`
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from skmlp.core.activations import BACKWARD, FORWARD, activation_addresses
 from skmlp.core.dropout import DROP, DROP_BACK, combine, dropout_addresses
-from skmlp.core.forms import Form
 from skmlp.core.inputs import (
     CSR_GRADIENT,
     CSR_PRODUCT,
@@ -26,14 +25,6 @@ from skmlp.core.inputs import (
     is_sparse,
     read_only,
 )
-from skmlp.core.intrinsics import (
-    address,
-    call,
-    matrix_view,
-    reference_type,
-    vector_view,
-)
-from skmlp.core.jit import DISABLED, jit
 from skmlp.core.layout import (
     Layout,
     bias,
@@ -50,19 +41,6 @@ from skmlp.core.normalization import (
     NORMALIZE_BACK,
     normalization_addresses,
 )
-from skmlp.core.products import (
-    FEW_ROWS,
-    PRODUCT,
-    PRODUCT_GRADIENT,
-    Products,
-    is_copied,
-    pack,
-    pack_transposed,
-    product_kernels,
-)
-from skmlp.core.team import share
-from skmlp.core.tiles import TILE_ROWS
-from skmlp.core.vectors import VECTOR_BYTES
 from skmlp.core.workspace import (
     DELTAS,
     INPUT,
@@ -84,6 +62,28 @@ from skmlp.core.workspace import (
     part_of,
     rows_of,
 )
+from skmlp.machine.forms import Form
+from skmlp.machine.intrinsics import (
+    address,
+    call,
+    matrix_view,
+    reference_type,
+    vector_view,
+)
+from skmlp.machine.jit import DISABLED, jit
+from skmlp.machine.products import (
+    FEW_ROWS,
+    PRODUCT,
+    PRODUCT_GRADIENT,
+    Products,
+    is_copied,
+    pack,
+    pack_transposed,
+    product_kernels,
+)
+from skmlp.machine.team import share
+from skmlp.machine.tiles import TILE_ROWS
+from skmlp.machine.vectors import VECTOR_BYTES
 
 # Columns of `Network.kernels`.
 _ACTIVATE, _ACTIVATE_BACK, _NORMALIZE, _NORMALIZE_BACK, _DROP, _DROP_BACK = range(6)

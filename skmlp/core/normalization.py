@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.forms import Form
-from skmlp.core.intrinsics import address, vector_view
-from skmlp.core.jit import jit
+from skmlp.machine.forms import Form
+from skmlp.machine.intrinsics import address, vector_view
+from skmlp.machine.jit import jit
 
 _ARRAYS = "matrix", "matrix", "vector"
 NORMALIZE = Form(*_ARRAYS, "matrix", "vector", "matrix", "scalar", "scalar")

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.forms import Form
-from skmlp.core.intrinsics import address, call, vector_view
-from skmlp.core.jit import jit
-from skmlp.core.math import flush, flush_square
-from skmlp.core.team import share
+from skmlp.machine.forms import Form
+from skmlp.machine.intrinsics import address, call, vector_view
+from skmlp.machine.jit import jit
+from skmlp.machine.math import flush, flush_square
+from skmlp.machine.team import share
 
 # So short that a sum of squares in the working type keeps its precision.
 _STRETCH = 1024

@@ -3,12 +3,12 @@
 import numpy as np
 
 from skmlp.core.inputs import n_dense_rows
-from skmlp.core.intrinsics import borrowed_matrix, call, refer, vector_view
-from skmlp.core.jit import jit
 from skmlp.core.losses import LINK
 from skmlp.core.network import forward, pack_weights
-from skmlp.core.team import begin, wait
 from skmlp.core.workspace import OUTPUTS, Chunk, rows_of
+from skmlp.machine.intrinsics import borrowed_matrix, call, refer, vector_view
+from skmlp.machine.jit import jit
+from skmlp.machine.team import begin, wait
 
 
 @jit(view=True)

@@ -19,11 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.forms import Form
-from skmlp.core.intrinsics import address, matrix_view, vector_view
-from skmlp.core.jit import jit
 from skmlp.core.layout import UNITS, WEIGHTS, WIDTH
 from skmlp.core.optimizers import OPTIMIZERS, lead_of
+from skmlp.machine.forms import Form
+from skmlp.machine.intrinsics import address, matrix_view, vector_view
+from skmlp.machine.jit import jit
 
 # Parameters of the estimators, with the values at which they do nothing.
 OFF = {

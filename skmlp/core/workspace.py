@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.activations import ACTIVATIONS
-from skmlp.core.intrinsics import matrix_view, vector_view
-from skmlp.core.jit import jit
 from skmlp.core.layout import UNITS, WIDTH
-from skmlp.core.memory import empty_arrays, empty_like, whole_lines
 from skmlp.core.optimizers import n_stretches
-from skmlp.core.products import FEW_ROWS, padded_width, scratch_size
+from skmlp.machine.intrinsics import matrix_view, vector_view
+from skmlp.machine.jit import jit
+from skmlp.machine.memory import empty_arrays, empty_like, whole_lines
+from skmlp.machine.products import FEW_ROWS, padded_width, scratch_size
 
 # Columns of `Workspace.starts`, of NumPy's integers: each literal would be a type of
 # its own, for which functions are compiled anew.

@@ -13,7 +13,6 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmlp.core.losses import LOSSES
-from skmlp.core.warning import warn
 from skmlp.estimators.effects import warn_of_ignored
 from skmlp.estimators.fitted import KNOWN_LINKS, FittedNetwork
 from skmlp.estimators.gate import (
@@ -31,6 +30,7 @@ from skmlp.estimators.recording import Recording
 from skmlp.estimators.settings import STOCHASTIC_SOLVERS, Settings
 from skmlp.estimators.split import split_set, validation_size, whole_set
 from skmlp.estimators.validation import Validating, check_given
+from skmlp.machine.warning import warn
 from skmlp.training.fit import Fit, Objective
 from skmlp.training.initialization import initialize_network
 from skmlp.training.lbfgs import LbfgsFit

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
-from skmlp.core.warning import shown
+from skmlp.machine.warning import shown
 
 
 def weigh_classes(class_weight, classes, codes, sample_weight):

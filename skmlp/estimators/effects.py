@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.warning import shown, warn
 from skmlp.estimators.settings import STOCHASTIC_SOLVERS
+from skmlp.machine.warning import shown, warn
 from skmlp.training.schedules import SGD_ONLY
 
 

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 
-from skmlp.core.warning import shown
+from skmlp.machine.warning import shown
 
 _SETTLED_TYPES = int, float, bool, str, type(None)
 _LARGEST = {int: 2**63 - 1, float: float_info.max}

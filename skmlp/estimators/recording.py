@@ -7,8 +7,8 @@ they are plain attributes, written here and nowhere else.
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skmlp.core.warning import warn
 from skmlp.estimators.publishing import CURVES, VALIDATION_CURVES
+from skmlp.machine.warning import warn
 from skmlp.training.lbfgs import LbfgsFit
 
 _NOT_FINITE = (

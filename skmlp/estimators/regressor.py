@@ -10,9 +10,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from skmlp.core.losses import LOSSES
-from skmlp.core.warning import shown
 from skmlp.estimators.base import BaseMLP
 from skmlp.estimators.gate import as_numbers, under_usual_errors
+from skmlp.machine.warning import shown
 
 _LINKS = "identity", "gaussian", "exp"
 _NEAR_POLE = 1e-8

@@ -18,12 +18,12 @@ from skmlp.core.architecture import make_architecture
 from skmlp.core.normalization import NORMALIZATIONS
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.core.regularization import OFF
-from skmlp.core.warning import shown, warn
 from skmlp.estimators.numbers import (
     check_parameter,
     check_parameters,
     make_rules,
 )
+from skmlp.machine.warning import shown, warn
 from skmlp.training.fit import Penalties, Stepping, Stopping
 from skmlp.training.fit import Settings as FitSettings
 from skmlp.training.initialization import INITIALIZERS

@@ -11,7 +11,7 @@ from sklearn.metrics import check_scoring
 from sklearn.metrics._scorer import _BaseScorer
 
 from skmlp.core.inputs import Data
-from skmlp.core.warning import shown
+from skmlp.machine.warning import shown
 from skmlp.training.inference import apply_link, mean_loss
 from skmlp.training.rows import make_data
 

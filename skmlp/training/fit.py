@@ -8,7 +8,7 @@ import numpy as np
 
 from skmlp.core.inputs import read_only
 from skmlp.core.optimizers import OPTIMIZERS
-from skmlp.core.permutation import shuffle
+from skmlp.machine.permutation import shuffle
 from skmlp.training.augmentation import augmented
 from skmlp.training.loop import Epochs
 from skmlp.training.progress import Progress

@@ -4,14 +4,14 @@ import numpy as np
 
 from skmlp.core.checks import check_network
 from skmlp.core.inputs import read_only
-from skmlp.core.jit import entry_point
 from skmlp.core.losses import LINKS, LOSSES, loss_hyper
 from skmlp.core.network import prediction_network
 from skmlp.core.predict import predict_blocks
-from skmlp.core.team import ALONE
 from skmlp.core.workspace import make_workspace
+from skmlp.machine.jit import entry_point
+from skmlp.machine.team import ALONE
+from skmlp.machine.threads import Threads
 from skmlp.training.blocks import prediction_block_size
-from skmlp.training.threads import Threads
 
 
 def predict(architecture, params, data, *, link="identity", layer=None):

@@ -5,7 +5,7 @@ from math import inf, isfinite
 import numpy as np
 from scipy.optimize import minimize
 
-from skmlp.training.blas import on_one_thread
+from skmlp.machine.blas import on_one_thread
 from skmlp.training.fit import make_epochs
 from skmlp.training.progress import Progress
 from skmlp.training.stopping import Checkpoint, all_finite

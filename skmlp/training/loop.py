@@ -8,8 +8,6 @@ import numpy as np
 
 from skmlp.core.checks import check_training
 from skmlp.core.inputs import read_only
-from skmlp.core.jit import entry_point
-from skmlp.core.memory import empty_arrays, empty_like
 from skmlp.core.minibatches import (
     FIRST,
     LAST,
@@ -23,15 +21,17 @@ from skmlp.core.minibatches import (
 from skmlp.core.network import training_network
 from skmlp.core.optimizers import step_address
 from skmlp.core.regularization import make_regularization
-from skmlp.core.team import ALONE
 from skmlp.core.workspace import make_workspace
+from skmlp.machine.jit import entry_point
+from skmlp.machine.memory import empty_arrays, empty_like
+from skmlp.machine.team import ALONE
+from skmlp.machine.threads import Threads
 from skmlp.training.blocks import (
     flops_per_row,
     minibatches,
     training_block_size,
     training_chunk_size,
 )
-from skmlp.training.threads import Threads
 
 _UPDATE_FLOPS = 20
 

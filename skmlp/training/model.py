@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from skmlp.core.architecture import Architecture
-from skmlp.core.permutation import shuffle
+from skmlp.machine.permutation import shuffle
 from skmlp.training.optimizer import Optimizer, writable
 
 _ROWS_IN_PICKLES = 2**16  # an order of as many takes 128 KiB

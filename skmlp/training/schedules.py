@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.warning import shown
+from skmlp.machine.warning import shown
 
 
 def inverse_scaling(learning_rate_init, n_seen, power_t):

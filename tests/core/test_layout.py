@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from builders import as_kernel
 
-from skmlp.core.intrinsics import matrix_view
 from skmlp.core.layout import (
     bias,
     bias_views,
@@ -19,6 +18,7 @@ from skmlp.core.layout import (
     weight_views,
     weights,
 )
+from skmlp.machine.intrinsics import matrix_view
 
 SIZES = [(1, 1), (3, 2), (4, 5, 1), (2, 3, 4, 5)]
 

@@ -21,10 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skmlp.core.activations import ACTIVATIONS
-from skmlp.core.jit import DISABLED
 from skmlp.core.losses import LOSSES
 from skmlp.core.minibatches import n_blocks, run_blocks
 from skmlp.core.optimizers import OPTIMIZERS
+from skmlp.machine.jit import DISABLED
 
 _LIKE_ADAM = "adam", "adamw", "nadam", "amsgrad", "schedule_free"
 HYPER = {"none": (), "sgd": (0.9, 1), "adagrad": (1e-8,), "rmsprop": (0.9, 1e-8)}
@@ -331,7 +331,7 @@ ALLOCATIONS = """
 import numba
 import numpy as np
 from skmlp.__main__ import warm_up
-from skmlp.core.jit import ENTRY_KERNELS
+from skmlp.machine.jit import ENTRY_KERNELS
 
 warm_up("float32")
 

@@ -13,13 +13,13 @@ from builders import (
 )
 
 from skmlp.core.activations import ACTIVATIONS
-from skmlp.core.jit import DISABLED
 from skmlp.core.losses import LOSSES
-from skmlp.core.memory import whole_lines
 from skmlp.core.network import bias_gradient
 from skmlp.core.normalization import NORMALIZATIONS
-from skmlp.core.products import FEW_ROWS, padded_width
 from skmlp.core.workspace import make_workspace
+from skmlp.machine.jit import DISABLED
+from skmlp.machine.memory import whole_lines
+from skmlp.machine.products import FEW_ROWS, padded_width
 
 HIDDEN = [(), (4,), (4, 3), (3, 5, 4)]
 # Its value is averaged over outputs, its gradient is not, as in scikit-learn.

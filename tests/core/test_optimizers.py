@@ -14,7 +14,7 @@ from skmlp.core.optimizers import (
     step_address,
     update,
 )
-from skmlp.core.team import Team
+from skmlp.machine.team import Team
 
 # Values of each optimizer's own parameters, in the order of the table.
 HYPER = {

@@ -4,11 +4,11 @@ import pytest
 from builders import DTYPES, make_problem, run_together
 
 from skmlp.core.inputs import read_only
-from skmlp.core.jit import DISABLED
 from skmlp.core.losses import LINKS
 from skmlp.core.network import prediction_network
 from skmlp.core.predict import predict_blocks
 from skmlp.core.workspace import make_workspace
+from skmlp.machine.jit import DISABLED
 
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-12}
 

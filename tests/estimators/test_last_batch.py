@@ -8,7 +8,7 @@ from problems import classes
 from sklearn.base import clone
 
 from skmlp import MLPClassifier, MLPRegressor
-from skmlp.training import threads
+from skmlp.machine import threads
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",

@@ -16,7 +16,8 @@ from processes import run_python
 from sklearn.model_selection import cross_val_score
 from threadpoolctl import threadpool_limits
 
-from skmlp.training import inference, loop, pace, threads
+from skmlp.machine import pace, threads
+from skmlp.training import inference, loop
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SOLVERS = "adam", "sgd", "lbfgs"

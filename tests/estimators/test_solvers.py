@@ -8,9 +8,9 @@ import pytest
 from problems import make_estimator, make_problem
 from sklearn.base import clone
 
-from skmlp.core.jit import DISABLED, ENTRY_KERNELS
 from skmlp.estimators.base import BaseMLP
 from skmlp.estimators.settings import STOCHASTIC_SOLVERS
+from skmlp.machine.jit import DISABLED, ENTRY_KERNELS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 each_solver = pytest.mark.parametrize("solver", STOCHASTIC_SOLVERS)

@@ -14,7 +14,8 @@ from skmlp import MLPClassifier, MLPRegressor
 from skmlp.core import workspace as workspaces
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.optimizers import OPTIMIZERS
-from skmlp.training import blocks, threads
+from skmlp.machine import threads
+from skmlp.training import blocks
 from skmlp.training.initialization import INITIALIZERS
 
 SOLVERS = ["lbfgs", *(name for name in OPTIMIZERS if name != "none")]

@@ -9,7 +9,7 @@ import guards
 import pytest
 
 import skmlp
-from skmlp.core.jit import DISABLED
+from skmlp.machine.jit import DISABLED
 
 HERE = Path(__file__).resolve().parent
 

@@ -4,7 +4,8 @@ import pytest
 from builders import DTYPES, make_data, make_problem
 
 from skmlp.core.losses import LINKS
-from skmlp.training import blocks, pace
+from skmlp.machine import pace
+from skmlp.training import blocks
 from skmlp.training.inference import predict
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from builders import DTYPES, epochs_of, flat, make_problem, train_naively
 
-from skmlp.core.jit import DISABLED
-from skmlp.training import blocks, loop, pace, threads
+from skmlp.machine import pace, threads
+from skmlp.machine.jit import DISABLED
+from skmlp.training import blocks, loop
 from skmlp.training.optimizer import Optimizer
 
 SETTINGS = {

@@ -6,14 +6,14 @@ import sys
 import pytest
 from processes import run_python
 
-from skmlp.core.jit import DISABLED
+from skmlp.machine.jit import DISABLED
 
 pytestmark = pytest.mark.skipif(DISABLED, reason="threads need compiled kernels")
 
 FITS = """
 import numpy as np
 from skmlp import MLPRegressor
-from skmlp.training import threads
+from skmlp.machine import threads
 threads.n_threads = lambda: 2
 X = np.random.default_rng(0).standard_normal((3000, 40))
 y = X[:, 0] * X[:, 1]
@@ -107,7 +107,7 @@ def test_the_mask_of_the_process_counts():
 import os
 os.environ.pop("OPENBLAS_NUM_THREADS", None)
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from skmlp.training.threads import n_threads
+from skmlp.machine.threads import n_threads
 print(n_threads() == 1)
 """
     assert passes(script)

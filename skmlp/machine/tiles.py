@@ -29,8 +29,8 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.lib.stride_tricks import as_strided
 
-from skmlp.core.jit import DISABLED, jit
-from skmlp.core.vectors import INT64, TILE_VECTORS, VECTOR_BYTES, Vectors
+from skmlp.machine.jit import DISABLED, jit
+from skmlp.machine.vectors import INT64, TILE_VECTORS, VECTOR_BYTES, Vectors
 
 TILE_ROWS = 6
 _FEW_ROWS = 2  # for which there are tiles of their own

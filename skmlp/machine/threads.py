@@ -16,13 +16,12 @@ from threading import Lock, get_ident
 from time import perf_counter
 
 from joblib import cpu_count
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
-from skmlp.core.jit import DISABLED
-from skmlp.core.room import os_thread
-from skmlp.core.team import ALONE, Limits, dismiss, is_dismissed, make_seats
-from skmlp.training import blas
-from skmlp.training.pace import RUN_SECONDS, Pace
+from skmlp.machine import blas
+from skmlp.machine.jit import DISABLED
+from skmlp.machine.pace import RUN_SECONDS, Pace
+from skmlp.machine.room import os_thread
+from skmlp.machine.team import ALONE, Limits, dismiss, is_dismissed, make_seats
 
 _MOST = 8
 _TURN_SECONDS = 4e-4  # shorter runs follow each other without a new choice
@@ -89,13 +88,16 @@ def n_threads():
     leaves to it.
     """
     n_processors = _n_processors(int(perf_counter()))
-    return min([_openmp_effective_n_threads(), *blas.limits(), n_processors])
+    return min([*blas.limits_of_openmp(), *blas.limits(), n_processors])
 
 
 @lru_cache(maxsize=1)
 def _n_processors(second):
-    """joblib looks into files, which takes longer than to predict a row."""
-    return cpu_count()
+    """joblib looks into files, which takes longer than to predict a row.
+
+    As in scikit-learn, threads of one core count once, unless the user says otherwise.
+    """
+    return cpu_count(only_physical_cores="OMP_NUM_THREADS" not in os.environ)
 
 
 class Threads:

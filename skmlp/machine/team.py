@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.intrinsics import (
+from skmlp.machine.intrinsics import (
     add_to_word,
     clock,
     give_way,
@@ -24,8 +24,8 @@ from skmlp.core.intrinsics import (
     replace_word,
     store_word,
 )
-from skmlp.core.jit import jit
-from skmlp.core.memory import LINE, empty_arrays
+from skmlp.machine.jit import jit
+from skmlp.machine.memory import LINE, empty_arrays
 
 DISMISSED = 2**62
 # Places on the board, in bytes; each in a line of the cache of its own.

@@ -2,8 +2,8 @@
 
 import pytest
 
-from skmlp.training import pace
-from skmlp.training.pace import RUN_SECONDS, Pace
+from skmlp.machine import pace
+from skmlp.machine.pace import RUN_SECONDS, Pace
 
 
 class Machine:

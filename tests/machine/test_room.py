@@ -10,10 +10,10 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from skmlp.core import jit
 from skmlp.core.activations import relu_forward
-from skmlp.core.jit import DISABLED
-from skmlp.core.room import os_thread, with_room
+from skmlp.machine import jit
+from skmlp.machine.jit import DISABLED
+from skmlp.machine.room import os_thread, with_room
 
 needs_jit = pytest.mark.skipif(DISABLED, reason="nothing is compiled with the JIT off")
 SMALL = 1 << 16
@@ -138,7 +138,7 @@ sys.modules["skmlp"] = package
 
 import numpy as np
 from skmlp.core.losses import loss_address
-from skmlp.core.products import product_kernels
+from skmlp.machine.products import product_kernels
 from skmlp.core.activations import ACTIVATIONS
 
 def work():

@@ -22,7 +22,10 @@ _DIGEST_SIZE = hashlib.sha256().digest_size
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
-_KERNELS = ("skmlp.core",)  # where they, and all that they call, are defined
+_KERNELS = (
+    "skmlp.machine",
+    "skmlp.core",
+)  # where they, and all that they call, are defined
 _WHAT_IT_DOES = (
     *("co_code", "co_consts", "co_names", "co_varnames", "co_cellvars", "co_freevars"),
     *("co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags"),

@@ -10,9 +10,9 @@ from builders import DTYPES, as_kernel
 from numba.core.errors import TypingError
 
 import skmlp.training.loop  # noqa: F401, defines all kernels
-from skmlp.core.forms import Form
-from skmlp.core.intrinsics import address, call, refer
-from skmlp.core.jit import DISABLED, ENTRY_KERNELS, jit
+from skmlp.machine.forms import Form
+from skmlp.machine.intrinsics import address, call, refer
+from skmlp.machine.jit import DISABLED, ENTRY_KERNELS, jit
 
 
 class Inner(NamedTuple):

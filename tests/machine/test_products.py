@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from builders import DTYPES, as_kernel
 
-from skmlp.core import products, tiles
 from skmlp.core.inputs import gather
-from skmlp.core.intrinsics import refer
-from skmlp.core.jit import DISABLED
-from skmlp.core.products import (
+from skmlp.machine import products, tiles
+from skmlp.machine.intrinsics import refer
+from skmlp.machine.jit import DISABLED
+from skmlp.machine.products import (
     FEW_ROWS,
     multiply_panel,
     pack,
@@ -22,8 +22,8 @@ from skmlp.core.products import (
     product_kernels,
     scratch_size,
 )
-from skmlp.core.tiles import READS_IN_PLACE, TILE_ROWS
-from skmlp.core.vectors import TILE_VECTORS, VECTOR_BYTES
+from skmlp.machine.tiles import READS_IN_PLACE, TILE_ROWS
+from skmlp.machine.vectors import TILE_VECTORS, VECTOR_BYTES
 
 SENTINEL = 7.0
 NOWHERE = 10**12  # numbers away: fetching ahead may ask for what is no memory at all

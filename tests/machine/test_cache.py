@@ -15,10 +15,10 @@ import pytest
 from endurance import times
 
 import skmlp
-from skmlp.core import cache
 from skmlp.core.activations import relu_forward
-from skmlp.core.cache import KernelStore, Stamp, candidate_folders, enabled
-from skmlp.core.jit import DISABLED, ENTRY_KERNELS, jit
+from skmlp.machine import cache
+from skmlp.machine.cache import KernelStore, Stamp, candidate_folders, enabled
+from skmlp.machine.jit import DISABLED, ENTRY_KERNELS, jit
 
 NAME, KEY, PAYLOAD = "kernel", "a key", bytes(range(256)) * 4
 PACKAGE = Path(skmlp.__file__).resolve().parent
@@ -212,23 +212,28 @@ def copy_package(target, source=PACKAGE):
 
 
 @pytest.fixture
-def copy_of_core(tmp_path, monkeypatch):
-    """The folder of a package that stands for the core, with a folder in it."""
-    copy = copy_package(tmp_path / "copy_of_core", PACKAGE / "core")
-    (copy / "stages").mkdir()
+def copies(tmp_path, monkeypatch):
+    """A folder with packages that stand for those with kernels, one with a folder."""
+    folder, names = tmp_path / "copies", []
+    for package in cache._KERNELS:
+        names.append(f"copy_of_{package.split('.')[-1]}")
+        copy_package(folder / names[-1], PACKAGE / package.split(".")[-1])
+    (folder / names[0] / "stages").mkdir()
     for name in "__init__", "affine":
-        (copy / "stages" / f"{name}.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(cache, "_KERNELS", ("copy_of_core",))
-    assert Stamp().covers("copy_of_core.stages.affine")
-    yield copy
-    sys.modules.pop("copy_of_core", None)
+        (folder / names[0] / "stages" / f"{name}.py").touch()
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(cache, "_KERNELS", tuple(names))
+    assert Stamp().covers(f"{names[0]}.stages.affine")
+    yield folder
+    for name in names:
+        sys.modules.pop(name, None)
 
 
-def test_the_stamp_follows_every_kernel_source(copy_of_core):
+def test_the_stamp_follows_every_kernel_source(copies):
     stamps = {Stamp().value}
     assert stamps == {Stamp().value}
-    files = list(copy_of_core.rglob("*.py"))
+    files = list(copies.rglob("*.py"))
+    assert {path.parent.name for path in files} > {"copy_of_machine", "copy_of_core"}
     for path in files:
         path.write_bytes(path.read_bytes() + b"\n")
         stamps.add(Stamp().value)
@@ -239,9 +244,10 @@ def test_the_stamp_follows_every_kernel_source(copy_of_core):
 @needs_jit
 def test_every_module_that_a_kernel_is_in_is_stamped():
     modules = {kernel.py_func.__module__ for kernel in ENTRY_KERNELS}
+    modules = {module for module in modules if module.startswith("skmlp.")}
     jitted = {path for path in PACKAGE.rglob("*.py") if "@jit" in path.read_text()}
     assert len(modules) > 5
-    assert {path.parent for path in jitted} == {PACKAGE / "core"}
+    assert {path.parent.name for path in jitted} == {"machine", "core"}
     assert all(Stamp().covers(module) for module in modules)
     assert not Stamp().covers("skmlp.training.loop")
     assert not Stamp().covers(__name__)
@@ -255,13 +261,13 @@ def unreadable(loader, name):
     raise OSError
 
 
-def test_bytecode_tells_what_sources_do(copy_of_core, monkeypatch):
+def test_bytecode_tells_what_sources_do(copies, monkeypatch):
     """Comments and lines do not count, numbers and names do."""
     of_sources = Stamp().value
     monkeypatch.setattr(SourceFileLoader, "get_source", without_source)
     stamp = Stamp().value
     assert stamp != of_sources
-    path = copy_of_core / "math.py"
+    path = copies / "copy_of_machine" / "math.py"
     path.write_text("# a comment\n" + path.read_text())
     assert Stamp().value == stamp
     path.write_text(path.read_text() + "\ndef f(x):\n    return x + 2\n")
@@ -275,11 +281,11 @@ def test_bytecode_tells_what_sources_do(copy_of_core, monkeypatch):
     [("get_source", unreadable), ("get_code", without_source)],
     ids=["unreadable", "no Python"],
 )
-def test_without_code_there_is_no_stamp(copy_of_core, monkeypatch, name, method):
+def test_without_code_there_is_no_stamp(copies, monkeypatch, name, method):
     monkeypatch.setattr(SourceFileLoader, "get_source", without_source)
     monkeypatch.setattr(SourceFileLoader, name, method)
     assert Stamp().value is None
-    assert not Stamp().covers("copy_of_core.math")
+    assert not Stamp().covers("copy_of_machine.math")
 
 
 @needs_jit
@@ -458,7 +464,7 @@ def test_a_changed_callee_in_another_file_is_noticed(folder, tmp_path, install):
     old = snapshot(folder)
     assert run(folder, place) == (False, 0.5)
     assert snapshot(folder) == old
-    with open(package / "core" / "math.py", "a") as file:
+    with open(package / "machine" / "math.py", "a") as file:
         file.write("\n\n@jit\ndef _two(x):\n    return x + 2\n")
         file.write("\n\nlogistic = by_dtype(_two, _two)\n")
     assert run(folder, install(package, tmp_path / "copy")) == (True, 2.0)
@@ -469,7 +475,7 @@ def test_a_changed_callee_in_another_file_is_noticed(folder, tmp_path, install):
 # The file alone, without Numba, is there at once.
 SAVE_FOR_EVER = """
 import importlib.util, os
-spec = importlib.util.spec_from_file_location("skmlp.core.cache", os.environ["FILE"])
+spec = importlib.util.spec_from_file_location("skmlp.machine.cache", os.environ["FILE"])
 cache = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(cache)
 store = cache.KernelStore("1" * 64)

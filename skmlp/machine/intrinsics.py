@@ -25,8 +25,8 @@ from numba.extending import (
 )
 from numba.np.numpy_support import as_dtype
 
-from skmlp.core.forms import Form
-from skmlp.core.jit import DISABLED, STRICT_MATH, jit
+from skmlp.machine.forms import Form
+from skmlp.machine.jit import DISABLED, STRICT_MATH, jit
 
 _GIVE_WAY = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 _MONOTONIC = 6 if sys.platform == "darwin" else 1  # of clock_gettime

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from functools import cache
 from threading import Lock, Thread
 
-from sklearn.utils.parallel import _get_threadpool_controller
+from threadpoolctl import ThreadpoolController
 
-from skmlp.core.room import is_green
+from skmlp.machine.room import is_green
 
 _PATIENCE_SECONDS = 1.0  # with a thread that is late, BLAS keeps its own
 
@@ -89,7 +89,7 @@ def _hold(before, entered, leave, left):
     try:
         _pass(before)
         if leave.locked():
-            with _get_threadpool_controller().limit(limits=1, user_api="blas"):
+            with _controller().limit(limits=1, user_api="blas"):
                 entered.release()
                 leave.acquire()
     finally:
@@ -98,12 +98,18 @@ def _hold(before, entered, leave, left):
 
 
 @cache
-def _libraries():
-    return _get_threadpool_controller().select(user_api="blas").lib_controllers
+def _controller():
+    """Of the libraries that are loaded by now; to look for them takes milliseconds."""
+    return ThreadpoolController()
 
 
-def _limits():
-    return [library.num_threads for library in _libraries()]
+@cache
+def _libraries(user_api):
+    return _controller().select(user_api=user_api).lib_controllers
+
+
+def _limits(user_api="blas"):
+    return [library.num_threads for library in _libraries(user_api)]
 
 
 def _begin_anew():
@@ -122,6 +128,11 @@ def limits():
     return _keeper.limits_outside or _limits()
 
 
+def limits_of_openmp():
+    """How many threads each OpenMP may use in the calling thread."""
+    return _limits("openmp")
+
+
 @contextmanager
 def on_one_thread():
     """BLAS uses one thread, unless a limit that the user has set is in force.
@@ -129,7 +140,8 @@ def on_one_thread():
     The bits of its sums do not depend on the number of processors then, and its idle
     threads, which go on spinning for a while, take none from others.
     """
-    every = _get_threadpool_controller()
-    own = every.select(threading_layer="openmp")  # there a limit is the thread's own
+    own = _controller().select(
+        threading_layer="openmp"
+    )  # there a limit is the thread's own
     with _keeper, own.limit(limits=1, user_api="blas"):
         yield

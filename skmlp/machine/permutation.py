@@ -9,9 +9,9 @@ from threading import RLock
 
 import numpy as np
 
-from skmlp.core.fork import hold_at_fork
-from skmlp.core.intrinsics import draw_bits
-from skmlp.core.jit import DISABLED, entry_point, jit
+from skmlp.machine.fork import hold_at_fork
+from skmlp.machine.intrinsics import draw_bits
+from skmlp.machine.jit import DISABLED, entry_point, jit
 
 _FEW_ROWS = 150  # with fewer, calling the kernel takes longer than it saves
 _shuffling = RLock()  # beside the lock of a generator, of which there may be many

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from skmlp.core import permutation
-from skmlp.core.permutation import shuffle
+from skmlp.machine import permutation
+from skmlp.machine.permutation import shuffle
 
 SIZES = *range(18), 31, 32, 33, 1000, 4097
 

@@ -8,10 +8,11 @@ from sklearn.datasets import make_regression
 from threadpoolctl import threadpool_limits
 
 from skmlp import MLPRegressor
-from skmlp.training import blas, threads
-from skmlp.training.blas import on_one_thread
+from skmlp.machine import blas, threads
+from skmlp.machine.blas import on_one_thread
 
-own_limits = [getattr(x, "threading_layer", "") == "openmp" for x in blas._libraries()]
+LIBRARIES = blas._libraries("blas")
+own_limits = [getattr(x, "threading_layer", "") == "openmp" for x in LIBRARIES]
 pytestmark = [
     pytest.mark.skipif(os.cpu_count() < 2, reason="one core"),
     pytest.mark.skipif(any(own_limits), reason="each thread has limits of its own"),
@@ -19,7 +20,7 @@ pytestmark = [
 
 
 def allowed():
-    return [library.num_threads for library in blas._libraries()]
+    return [library.num_threads for library in LIBRARIES]
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def nobody_limits():
     """BLAS may use two threads, and no thread that lives has said so."""
 
     def allow(limits):
-        for library, limit in zip(blas._libraries(), limits):
+        for library, limit in zip(LIBRARIES, limits):
             library.set_num_threads(limit)
 
     def in_a_thread(limits):

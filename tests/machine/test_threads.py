@@ -27,10 +27,10 @@ from threadpoolctl import threadpool_limits
 import skmlp
 from skmlp import MLPClassifier, MLPRegressor
 from skmlp.augmentation import GaussianNoise
-from skmlp.core import jit
-from skmlp.core.jit import DISABLED
 from skmlp.core.predict import predict_blocks
-from skmlp.core.team import (
+from skmlp.machine import jit, pace, threads
+from skmlp.machine.jit import DISABLED
+from skmlp.machine.team import (
     ALONE,
     begin,
     dismiss,
@@ -39,8 +39,8 @@ from skmlp.core.team import (
     share,
     wait,
 )
-from skmlp.training import inference, loop, pace, threads
-from skmlp.training.threads import Threads
+from skmlp.machine.threads import Threads
+from skmlp.training import inference, loop
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TIMEOUT = 240  # seconds, for what would hang
@@ -394,7 +394,7 @@ STOPPED = """
 import os, subprocess, sys, threading, time
 import numpy as np
 from skmlp import MLPRegressor
-from skmlp.training import threads
+from skmlp.machine import threads
 threads.n_threads = lambda: 2
 threads._LOST_SECONDS = 0.5
 threads._ARRIVAL_SECONDS = threads._RETURN_SECONDS = 10
@@ -667,7 +667,7 @@ FIT_IN_CHILD = """
 import os, signal
 import numpy as np
 from skmlp import MLPRegressor
-from skmlp.training import threads
+from skmlp.machine import threads
 threads.n_threads = lambda: 2
 X = np.random.default_rng(0).standard_normal((1500, 60))
 params = dict(hidden_layer_sizes=(90, 80), max_iter=2, batch_size=500, random_state=0)

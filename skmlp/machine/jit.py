@@ -17,10 +17,10 @@ from numba.core.compiler import CompileResult
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 
-from skmlp.core.cache import KernelStore, Stamp, enabled
-from skmlp.core.fork import hold_at_fork
-from skmlp.core.room import with_room
-from skmlp.core.warning import warn
+from skmlp.machine.cache import KernelStore, Stamp, enabled
+from skmlp.machine.fork import hold_at_fork
+from skmlp.machine.room import with_room
+from skmlp.machine.warning import warn
 
 DISABLED = bool(numba.config.DISABLE_JIT)
 STRICT_MATH = {"contract"}

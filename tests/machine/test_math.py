@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from builders import DTYPES
 
-from skmlp.core import math
-from skmlp.core.jit import DISABLED, FAST_MATH
+from skmlp.machine import math
+from skmlp.machine.jit import DISABLED, FAST_MATH
 
 N_POINTS = 300 if DISABLED else 30_000
 wide = np.longdouble

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skmlp.core.memory import LINE, empty_arrays, empty_like, whole_lines
+from skmlp.machine.memory import LINE, empty_arrays, empty_like, whole_lines
 
 forms = st.lists(
     st.tuples(

@@ -22,15 +22,15 @@ cheaper x p(x**2) / q(x**2), minimax up to where it rounds to 1.
 Results of exp, logistic and the normal distribution below about 1.7e-38 (float32) or
 3.2e-308 (float64) are zero, since denormal numbers slow down every operation on them;
 ``flush`` does the same to any number, ``flush_square`` to any number whose square is
-denormal.  NaN stays NaN.  ``tests/core/test_math.py`` holds the error bounds: 2 ulp for
-exp, expm1, log and log1p, 3 ulp for logistic and tanh (6 in float32), 6 and 8 ulp for
-density and distribution function of the normal distribution.
+denormal.  NaN stays NaN.  ``tests/machine/test_math.py`` holds the error bounds: 2 ulp
+for exp, expm1, log and log1p, 3 ulp for logistic and tanh (6 in float32), 6 and 8 ulp
+for density and distribution function of the normal distribution.
 """
 
 import numpy as np
 
-from skmlp.core.intrinsics import by_dtype
-from skmlp.core.jit import jit
+from skmlp.machine.intrinsics import by_dtype
+from skmlp.machine.jit import jit
 
 _F_ZERO, _F_HALF, _F_ONE, _F_TWO = (np.float32(c) for c in (0, 0.5, 1, 2))
 _F_INF, _F_NAN = np.float32(np.inf), np.float32(np.nan)

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skmlp.core.forms import Form
-from skmlp.core.intrinsics import address, call, flat, matrix_view, reference_type
-from skmlp.core.jit import jit
-from skmlp.core.tiles import (
+from skmlp.machine.forms import Form
+from skmlp.machine.intrinsics import address, call, flat, matrix_view, reference_type
+from skmlp.machine.jit import jit
+from skmlp.machine.tiles import (
     READS_IN_PLACE,
     TILE_ROWS,
     copy,
@@ -26,7 +26,7 @@ from skmlp.core.tiles import (
     tile,
     transpose,
 )
-from skmlp.core.vectors import TILE_VECTORS, VECTOR_BYTES
+from skmlp.machine.vectors import TILE_VECTORS, VECTOR_BYTES
 
 # With fewer, packing weights takes longer than it saves.
 FEW_ROWS = 8 if READS_IN_PLACE else 1

@@ -3,7 +3,7 @@
 import ctypes
 import threading
 
-from skmlp.core.fork import hold_at_fork
+from skmlp.machine.fork import hold_at_fork
 
 _STACK_BYTES = 1 << 23  # as main threads mostly have
 _ENOUGH_BYTES = 1 << 19

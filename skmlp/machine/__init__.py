@@ -1,0 +1,1 @@
+"""What Numba and the processor lack: compilation, products, memory, threads."""
