@@ -155,10 +155,10 @@ def run_optimizer(
 ):
     """The steps."""
     trained, team = vector_view(params, 0, (layout.n_params,)), Team(0, 1, 0, 0, 0)
-    n_weights, l2, rate = layout.n_weights, 1e-7, 1e-6
+    stretches, l2, rate, factors = layout.stretches, 1e-7, 1e-6, np.ones(1)
     for _ in range(n_epochs * n_steps):
         begin_step(step, params, moments, rate, hyper)
-        fixed = step, trained, gradient, moments, n_weights, l2, rate, hyper
+        fixed = step, stretches, trained, gradient, moments, l2, rate, factors, hyper
         update(*fixed, squares, team)
 
 

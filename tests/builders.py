@@ -243,6 +243,7 @@ def run_epoch(
         read_only(np.asarray(order, np.intp)),
         rates,
         base_rates,
+        np.ones(1),
         step_address(optimizer, params.dtype),
         batch_size,
         block_size,

@@ -8,6 +8,8 @@ A layer's matrix is a view made on demand; views are written to (``view[:] = ...
 never re-bound.
 """
 
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +20,10 @@ from skmlp.machine.team import share
 
 # Columns of `Layout.table`.
 UNITS, WIDTH, WEIGHTS, _BIAS, _SCALE, _RUNNING = range(6)
+# Columns of `Layout.stretches`.
+START, LENGTH, DECAYS, GROUP = range(4)
+# So short that a sum of squares in the working type keeps its precision.
+_LONGEST_STRETCH = 1024
 
 
 class Layout(NamedTuple):
@@ -30,11 +36,16 @@ class Layout(NamedTuple):
         are as many, or twice as many if it is gated; then where in the vector its
         weights (fan_in, width), biases (width,), scales (width,) and running mean and
         variance (2, width) begin. The last two are for normalised layers.
+    stretches : ndarray of shape (n_stretches, 4), int64
+        Pieces of the trained part that an optimizer takes one after another: where each
+        begins, its length, whether the penalty shrinks it, and the number of its
+        learning rate.
     n_weights, n_params, n_total : int
         Length of the prefix that holds weights, of the trained part, of the whole.
     """
 
     table: np.ndarray
+    stretches: np.ndarray
     n_weights: int
     n_params: int
     n_total: int
@@ -50,7 +61,7 @@ class Layout(NamedTuple):
         return self.table[1:, WIDTH]
 
 
-def make_layout(sizes, *, gated=(), normalized=()):
+def make_layout(sizes, *, gated=(), normalized=(), groups=()):
     """The layout of a network with ``sizes`` units per layer, input first.
 
     Parameters
@@ -58,6 +69,8 @@ def make_layout(sizes, *, gated=(), normalized=()):
     sizes : sequence of int
     gated, normalized : sequence of bool
         For each hidden layer; by default for none.
+    groups : sequence of int
+        Number of the learning rate of each layer, output included; by default 0.
     """
     sizes = np.asarray(sizes, dtype=np.int64)
     n_matrices = len(sizes) - 1
@@ -73,7 +86,26 @@ def make_layout(sizes, *, gated=(), normalized=()):
     table[:, UNITS] = sizes
     table[1:, WIDTH] = widths
     table[1:, WEIGHTS:] = (ends - lengths).T
-    return Layout(table, *(int(ends[k, -1]) for k in (0, 2, 3)))
+    n_weights, n_params, n_total = (int(ends[k, -1]) for k in (0, 2, 3))
+    stretches = _stretches(ends[:3], n_weights, groups or [0] * n_matrices)
+    return Layout(table, stretches, n_weights, n_params, n_total)
+
+
+def _stretches(ends, n_weights, groups):
+    """Cut where the penalty ends, where the group changes, and what is too long."""
+    segments = [
+        (int(end), int(end <= n_weights), int(group))
+        for row in ends
+        for end, group in zip(row, groups)
+    ]
+    stretches, start = [], 0
+    for (decays, group), alike in groupby(segments, itemgetter(1, 2)):
+        *_, (end, _, _) = alike
+        for first in range(start, end, _LONGEST_STRETCH):
+            length = min(_LONGEST_STRETCH, end - first)
+            stretches.append((first, length, decays, group))
+        start = end
+    return np.array(stretches, np.int64)
 
 
 @jit(view=True)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.dropout import combine
+from skmlp.core.layout import LENGTH, START
 from skmlp.core.network import (
     backward,
     forward,
@@ -17,7 +18,7 @@ from skmlp.core.network import (
     pack_weights,
     weight_gradient,
 )
-from skmlp.core.optimizers import begin_step, stretch, update
+from skmlp.core.optimizers import begin_step, update
 from skmlp.core.regularization import (
     AVERAGE,
     BOUND,
@@ -77,6 +78,8 @@ class Recipe(NamedTuple):
         The order in which rows are visited.
     rates, base_rates : ndarray of shape (n_steps,), float64
         Learning rate of each step, with and without the optimizer's corrections.
+    factors : ndarray of shape (n_groups,), float64
+        Of the rates, for each group of parameters.
     step : int
         Address of the optimizer's step.
     batch_size, block_size, chunk_size : int
@@ -97,6 +100,7 @@ class Recipe(NamedTuple):
     rows: np.ndarray
     rates: np.ndarray
     base_rates: np.ndarray
+    factors: np.ndarray
     step: int
     batch_size: int
     block_size: int
@@ -191,12 +195,13 @@ def take_step(layout, state, workspace, recipe, n_batch, step, team):
     l2 = alpha if regularization.prepare == 0 else 0.0
     update(
         recipe.step,
+        layout.stretches,
         params,
         state.gradient,
         state.moments,
-        layout.n_weights,
         l2,
         recipe.rates[step],
+        recipe.factors,
         state.hyper,
         workspace.squares,
         team,
@@ -233,7 +238,7 @@ def add_up(layout, gradient, workspace, at, n_chunks, adds, team):
     start_of_part = start_of_gradient(workspace, layout)
     first, last = share(workspace.squares.size, team.rank, team.size)
     for i in range(first, last):
-        start, length = stretch(i, layout.n_weights, layout.n_params)
+        start, length = layout.stretches[i, START], layout.stretches[i, LENGTH]
         if start < start_of_part:
             continue
         there = vector_view(gradient, start, (length,))

@@ -16,14 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmlp.core.layout import DECAYS, GROUP, LENGTH, START
 from skmlp.machine.forms import Form
 from skmlp.machine.intrinsics import address, call, vector_view
 from skmlp.machine.jit import jit
 from skmlp.machine.math import flush, flush_square
 from skmlp.machine.team import share
 
-# So short that a sum of squares in the working type keeps its precision.
-_STRETCH = 1024
 STEP = Form(
     *("vector", "vector", "matrix", "index", "scalar", "scalar", "hyper"),
     returns="scalar",
@@ -238,22 +237,6 @@ def lead_of(moments, hyper):
     return moments[1], 1 - hyper[0]
 
 
-def n_stretches(layout):
-    """Into how many pieces a step is cut."""
-    n_rest = layout.n_params - layout.n_weights
-    return -(-layout.n_weights // _STRETCH) + -(-n_rest // _STRETCH)
-
-
-@jit
-def stretch(i, n_weights, n_params):
-    """First number and length of the i-th piece, which is of weights or of others."""
-    n_of_weights = -(-n_weights // _STRETCH)
-    start, end = i * _STRETCH, n_weights
-    if i >= n_of_weights:
-        start, end = n_weights + (i - n_of_weights) * _STRETCH, n_params
-    return start, min(_STRETCH, end - start)
-
-
 @jit
 def begin_step(step, params, moments, rate, hyper):
     """Update the optimizer's scalars in ``hyper``, by a call with an empty stretch."""
@@ -263,21 +246,24 @@ def begin_step(step, params, moments, rate, hyper):
 
 
 @jit
-def update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares, team):
-    """One step of the optimizer, stretch by stretch; biases are not penalised.
+def update(
+    step, stretches, params, gradient, moments, l2, rate, factors, hyper, squares, team
+):
+    """One step of the optimizer, stretch by stretch, of which each thread takes some.
 
-    Each thread of the team takes some of them. ``squares`` receives the sum of squares
-    of the weights in each stretch, and 0 for one of biases.
+    ``rate`` is the learning rate, and ``factors`` has a factor of it for each group of
+    parameters. ``squares`` receives the sum of squares of each stretch that decays, and
+    0 for the others.
     """
     first, last = share(squares.size, team.rank, team.size)
     for i in range(first, last):
-        start, length = stretch(i, n_weights, params.size)
+        start, length = stretches[i, START], stretches[i, LENGTH]
         p = vector_view(params, start, (length,))
         g = vector_view(gradient, start, (length,))
-        factor = l2 if start < n_weights else 0.0
-        arguments = (p, g, moments, start, factor, rate, hyper)
-        part = call(STEP, step, arguments)
-        squares[i] = part if start < n_weights else 0.0
+        decays = stretches[i, DECAYS] != 0
+        penalty, own_rate = l2 if decays else 0.0, rate * factors[stretches[i, GROUP]]
+        part = call(STEP, step, (p, g, moments, start, penalty, own_rate, hyper))
+        squares[i] = part if decays else 0.0
 
 
 def uncorrected(t, hyper):

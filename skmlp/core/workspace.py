@@ -11,7 +11,6 @@ import numpy as np
 
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.layout import UNITS, WIDTH
-from skmlp.core.optimizers import n_stretches
 from skmlp.machine.intrinsics import matrix_view, vector_view
 from skmlp.machine.jit import jit
 from skmlp.machine.memory import empty_arrays, empty_like, whole_lines
@@ -142,7 +141,7 @@ def _plan(architecture, block_size, n_chunks, team_size, dtype, sparse, training
     forms = (
         memory,
         ((block_size * int(layout.sizes[-1]),), np.float64),
-        ((n_stretches(layout),), np.float64),
+        ((len(layout.stretches),), np.float64),
         ((2 * n_chunks, whole_lines(length, dtype.itemsize)), dtype),
         ((2 * n_chunks, whole_lines(1, 8)), np.float64),
     )

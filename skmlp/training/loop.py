@@ -124,6 +124,7 @@ class Epochs:
             dtype, optimizer, **(regularization or {})
         )
         self.average = np.empty(0, dtype) if average is None else average
+        self._factors = np.ones(1)
         self.seed = seed
         self._given = self._arguments = self._kernel = self._before = None
         self._nothing = np.empty((0, self.gradient.size), dtype), np.empty(0)
@@ -174,6 +175,7 @@ class Epochs:
             read_only(rows[:n_seen]),
             self._rates,
             self._base_rates,
+            self._factors,
             self.step,
             self.batch_size,
             self.block_size,

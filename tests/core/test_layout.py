@@ -39,7 +39,42 @@ def test_types_that_kernels_are_compiled_for():
     layout = make_layout((4, 5, 1))
     assert layout.table.dtype == np.int64
     assert layout.table.flags.c_contiguous
-    assert all(type(number) is int for number in layout[1:])
+    assert layout.stretches.dtype == np.int64
+    assert layout.stretches.flags.c_contiguous
+    assert all(type(number) is int for number in layout[2:])
+
+
+LAYERS = [
+    {},
+    {"groups": [0, 1, 1]},
+    {"groups": [2, 0, 1]},
+    {"gated": [True, False], "normalized": [False, True], "groups": [0, 1, 0]},
+]
+
+
+@pytest.mark.parametrize("sizes", [(2, 3, 4, 5), (64, 64, 1, 1), (100, 90, 400, 3)])
+@pytest.mark.parametrize("layers", LAYERS)
+def test_stretches_are_all_parameters_of_each_kind(sizes, layers):
+    layout = make_layout(sizes, **layers)
+    seen = np.full((2, layout.n_params), -1)
+    for start, length, *kind in layout.stretches:
+        assert 1 <= length <= 1024
+        assert (seen[:, start : start + length] == -1).all()
+        seen[:, start : start + length] = np.transpose([kind])
+
+    expected = np.full((2, layout.n_total), -1)
+    for views in weight_views, bias_views, scale_views:
+        for i in range(len(sizes) - 1):
+            mark = np.zeros(layout.n_total)
+            views(mark, layout)[i][...] = 1
+            kind = views is weight_views, layers.get("groups", [0] * 3)[i]
+            expected[:, mark == 1] = np.transpose([kind])
+    np.testing.assert_array_equal(seen, expected[:, : layout.n_params])
+
+
+def test_layers_of_one_group_share_stretches():
+    starts = make_layout((30, 30, 30, 30, 2)).stretches[:, 0]
+    np.testing.assert_array_equal(starts, [0, 1024, 2048, 2760])
 
 
 def test_views_share_memory():

@@ -5,15 +5,8 @@ import numpy as np
 import pytest
 from builders import DTYPES, as_kernel, run_time_hyper
 
-from skmlp.core import optimizers
-from skmlp.core.layout import make_layout
-from skmlp.core.optimizers import (
-    OPTIMIZERS,
-    begin_step,
-    n_stretches,
-    step_address,
-    update,
-)
+from skmlp.core.layout import DECAYS
+from skmlp.core.optimizers import OPTIMIZERS, begin_step, step_address, update
 from skmlp.machine.team import Team
 
 # Values of each optimizer's own parameters, in the order of the table.
@@ -48,20 +41,18 @@ def take_step(name, params, gradient, moments, l2, rate, hyper):
     return step(params, gradient, moments, 0, l2, rate, hyper)
 
 
-def call_update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares):
-    begin_step(step, params, moments, rate, hyper)
-    update(step, params, gradient, moments, n_weights, l2, rate, hyper, squares, ONE)
+def call_update(step, table, p, g, moments, l2, rate, factors, hyper, squares):
+    begin_step(step, p, moments, rate, hyper)
+    update(step, table, p, g, moments, l2, rate, factors, hyper, squares, ONE)
 
 
 def call_update_of_threads(
-    step, params, gradient, moments, n_weights, l2, rate, hyper, squares, n_threads
+    step, table, p, g, moments, l2, rate, factors, hyper, squares, n_threads
 ):
-    begin_step(step, params, moments, rate, hyper)
+    begin_step(step, p, moments, rate, hyper)
     for rank in range(n_threads - 1, -1, -1):
         team = Team(rank, n_threads, 0, 0, 0)
-        update(
-            step, params, gradient, moments, n_weights, l2, rate, hyper, squares, team
-        )
+        update(step, table, p, g, moments, l2, rate, factors, hyper, squares, team)
 
 
 def test_every_row_is_tested():
@@ -149,22 +140,20 @@ def big_step(name, hyper):
     """What one step takes, of several stretches."""
     rng = np.random.default_rng(0)
     params, gradient = rng.standard_normal((2, 20_000))
-    assert params.size > 2 * optimizers._STRETCH
     moments = moments_for(name, params)
     moments[:] = rng.random(moments.shape)
     return params, gradient, moments, run_time_hyper(name, hyper)
 
 
-STRETCH = optimizers._STRETCH
-each_n_weights = pytest.mark.parametrize(
-    "n_weights", [0, 1, STRETCH, STRETCH + 808, 2 * STRETCH, 20_000]
-)
+def stretches(n_weights, n_params, group_edge=0):
+    """A table of them; parameters before ``group_edge`` are of group 0, others of 1."""
+    cuts = {0, n_weights, group_edge, n_params, *range(0, n_params, 1000)}
+    starts = np.array(sorted(cuts))
+    columns = starts[:-1], np.diff(starts), starts[:-1] < n_weights
+    return np.transpose([*columns, starts[:-1] >= group_edge]).astype(np.int64)
 
 
-def room_for_squares(n_weights, n_params):
-    """NaN for each stretch: all of them are written."""
-    n_rest = n_params - n_weights
-    return np.full(-(-n_weights // STRETCH) + -(-n_rest // STRETCH), np.nan)
+each_n_weights = pytest.mark.parametrize("n_weights", [0, 1, 1000, 1808, 2000, 20_000])
 
 
 @each_case
@@ -177,16 +166,40 @@ def test_update_is_penalty_then_step(name, hyper, n_weights):
     wanted_gradient[:n_weights] += l2 * params[:n_weights]
     wanted_squares = (params[:n_weights] ** 2).sum()
     take_step(name, expected, wanted_gradient, wanted_moments, 0.0, rate, wanted_hyper)
-    squares = room_for_squares(n_weights, params.size)
+    table = stretches(n_weights, params.size)
+    squares = np.full(len(table), np.nan)
 
     step = step_address(name, params.dtype)
-    fixed = step, params, gradient, moments, n_weights, l2, rate
+    fixed = step, table, params, gradient, moments, l2, rate, np.ones(2)
     as_kernel(call_update)(*fixed, hyper, squares)
     np.testing.assert_allclose(squares.sum(), wanted_squares, rtol=1e-12)
-    np.testing.assert_array_equal(squares[-(-n_weights // STRETCH) :], 0)
+    np.testing.assert_array_equal(squares[table[:, DECAYS] == 0], 0)
     np.testing.assert_array_equal(hyper, wanted_hyper)
     np.testing.assert_allclose(params, expected, rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(moments, wanted_moments, rtol=1e-13, atol=1e-15)
+
+
+@each_case
+def test_each_group_has_its_own_rate(name, hyper):
+    params, gradient, moments, hyper = big_step(name, hyper)
+    edge, l2, rate, factors = 7_500, 0.3, 0.05, np.array([0.25, 2.0])
+    begun = hyper.copy()
+    OPTIMIZERS[name].step(params[:0], gradient[:0], moments, 0, 0.0, rate, begun)
+    expected = params.copy(), gradient.copy(), moments.copy()
+    for part, factor in (slice(edge), factors[0]), (slice(edge, None), factors[1]):
+        p, g, m = (a[..., part] for a in expected)
+        own_moments = np.ascontiguousarray(m)
+        OPTIMIZERS[name].step(p, g, own_moments, 0, l2, rate * factor, begun)
+        m[:] = own_moments
+
+    table = stretches(params.size, params.size, edge)
+    squares = np.empty(len(table))
+    step = step_address(name, params.dtype)
+    fixed = step, table, params, gradient, moments, l2, rate, factors
+    as_kernel(call_update)(*fixed, hyper, squares)
+    np.testing.assert_array_equal(hyper, begun)
+    for actual, wanted in zip((params, gradient, moments), expected):
+        np.testing.assert_allclose(actual, wanted, rtol=1e-13, atol=1e-15)
 
 
 @each_case
@@ -197,20 +210,14 @@ def test_threads_share_an_update(name, hyper, n_weights, n_threads):
     results = []
     for n in 1, n_threads:
         params, gradient, moments, own_hyper = big_step(name, hyper)
-        squares = room_for_squares(n_weights, params.size)
+        table = stretches(n_weights, params.size)
+        squares = np.full(len(table), np.nan)
         step = step_address(name, params.dtype)
-        fixed = step, params, gradient, moments, n_weights, 0.3, 0.05
+        fixed = step, table, params, gradient, moments, 0.3, 0.05, np.ones(2)
         as_kernel(call_update_of_threads)(*fixed, own_hyper, squares, n)
         arrays = params, gradient, moments, own_hyper, squares
         results.append([array.tobytes() for array in arrays])
     assert results[0] == results[1]
-
-
-@pytest.mark.parametrize("sizes", [(1, 1), (64, 64), (64, 64, 1), (100, 4000, 3)])
-def test_stretches_are_counted_as_they_are_written(sizes):
-    layout = make_layout(sizes)
-    expected = room_for_squares(layout.n_weights, layout.n_params).size
-    assert n_stretches(layout) == expected
 
 
 @each_dtype
