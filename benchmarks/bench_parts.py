@@ -31,7 +31,7 @@ from skmlp.core.activations import BACKWARD, FORWARD, activation_addresses
 from skmlp.core.architecture import make_architecture
 from skmlp.core.inputs import read_only
 from skmlp.core.layout import bias, tail
-from skmlp.core.minibatches import row_weights
+from skmlp.core.minibatches import State, row_weights
 from skmlp.core.network import (
     affine_product,
     bias_gradient,
@@ -41,7 +41,7 @@ from skmlp.core.network import (
     pack_weights,
     weight_gradient,
 )
-from skmlp.core.optimizers import begin_step, step_address, update
+from skmlp.core.optimizers import optimizer_addresses, update
 from skmlp.core.workspace import (
     DELTAS,
     NO_LAYER,
@@ -150,16 +150,11 @@ def run_loss(network, workspace, data, rows, sizes, n_epochs):
 
 
 @numba.njit
-def run_optimizer(
-    step, layout, gradient, params, moments, squares, n_steps, hyper, n_epochs
-):
+def run_optimizer(step, layout, state, squares, n_steps, n_epochs):
     """The steps."""
-    trained, team = vector_view(params, 0, (layout.n_params,)), Team(0, 1, 0, 0, 0)
-    stretches, l2, rate, factors = layout.stretches, 1e-7, 1e-6, np.ones(1)
+    team, l2, rate, factors = Team(0, 1, 0, 0, 0), 1e-7, 1e-6, np.ones(1)
     for _ in range(n_epochs * n_steps):
-        begin_step(step, params, moments, rate, hyper)
-        fixed = step, stretches, trained, gradient, moments, l2, rate, factors, hyper
-        update(*fixed, squares, team)
+        update(step, layout.stretches, state, l2, rate, factors, squares, team)
 
 
 def make_epochs(X, y, work):
@@ -193,16 +188,17 @@ def parts(X, y, work):
     layout, data, dtype = architecture.layout(), epochs.data, params.dtype
     rows = read_only(np.random.default_rng(0).permutation(len(X)))
     sizes = epochs.block_size, epochs.chunk_size
-    moments, squares = np.zeros((2, layout.n_params), dtype), workspace.squares
+    moments, none = np.zeros((2, layout.n_params), dtype), np.empty(0)
+    state = State(params, none, epochs.gradient, moments, HYPER, none)
     names = (*architecture.activations, "identity")
     pairs = [activation_addresses(name, dtype, training=True) for name in names]
     addresses = np.array([(0, 0), *pairs], np.int64)
     scratch = np.zeros_like(epochs.gradient), params
-    optimizer = step_address("adam", dtype), layout, epochs.gradient, params
+    _, step = optimizer_addresses("adam", dtype)
     n_steps = -(-len(X) // work.batch_size)
     work_of = {
         "products": (run_products, network, *scratch, workspace, data),
-        "optimizer": (run_optimizer, *optimizer, moments, squares, n_steps, HYPER),
+        "optimizer": (run_optimizer, step, layout, state, workspace.squares, n_steps),
         "activations": (run_activations, network, addresses, *scratch, workspace),
         "loss": (run_loss, network, workspace, data),
         "gather": (run_gather, network, workspace, data),

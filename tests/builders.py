@@ -23,7 +23,7 @@ from skmlp.core.minibatches import (
     run_blocks,
 )
 from skmlp.core.network import training_network
-from skmlp.core.optimizers import OPTIMIZERS, step_address
+from skmlp.core.optimizers import OPTIMIZERS, optimizer_addresses
 from skmlp.core.regularization import make_regularization
 from skmlp.core.workspace import make_workspace
 from skmlp.machine.jit import DISABLED
@@ -244,7 +244,7 @@ def run_epoch(
         rates,
         base_rates,
         np.ones(1),
-        step_address(optimizer, params.dtype),
+        *optimizer_addresses(optimizer, params.dtype),
         batch_size,
         block_size,
         chunk_size,

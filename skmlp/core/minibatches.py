@@ -80,8 +80,8 @@ class Recipe(NamedTuple):
         Learning rate of each step, with and without the optimizer's corrections.
     factors : ndarray of shape (n_groups,), float64
         Of the rates, for each group of parameters.
-    step : int
-        Address of the optimizer's step.
+    begin, step : int
+        Addresses of what begins a step of the optimizer, or zero, and of the step.
     batch_size, block_size, chunk_size : int
         Rows per step, per part of it that the workspace holds, and per pass through the
         network. The last step has all rows that are left.
@@ -101,6 +101,7 @@ class Recipe(NamedTuple):
     rates: np.ndarray
     base_rates: np.ndarray
     factors: np.ndarray
+    begin: int
     step: int
     batch_size: int
     block_size: int
@@ -127,47 +128,148 @@ def n_blocks(n_rows, n_steps, batch_size, block_size):
     return (n_steps - 1) * -(-batch_size // block_size) + -(-left // block_size)
 
 
+class Block(NamedTuple):
+    """Rows of a minibatch that the workspace holds at once.
+
+    Attributes
+    ----------
+    rows : ndarray of intp, read-only
+        Which.
+    step, part : int
+        Number of the minibatch in the epoch, and of the block in the minibatch.
+    n_batch : int
+        Rows of the minibatch.
+    is_last : bool
+        Whether the minibatch ends with it, so that a step follows.
+    first : int
+        Place of the first row in the minibatch.
+    key : int
+        What the minibatch's masks follow from.
+    n_chunks : int
+    results : int
+        Place of the first chunk's results: blocks take turns with two sets of them.
+    """
+
+    rows: np.ndarray
+    step: int
+    part: int
+    n_batch: int
+    is_last: bool
+    first: int
+    key: int
+    n_chunks: int
+    results: int
+
+
+@jit
+def block_of(recipe, workspace, i):
+    """The i-th block of an epoch."""
+    batch_size, last = recipe.batch_size, recipe.rates.size - 1
+    n_parts = -(-batch_size // recipe.block_size)
+    step = min(i // n_parts, last)
+    part, batch_start = i - step * n_parts, step * batch_size
+    batch_stop = recipe.rows.size if step == last else batch_start + batch_size
+    start = batch_start + part * recipe.block_size
+    stop = min(start + recipe.block_size, batch_stop)
+    rows = vector_view(recipe.rows, start, (stop - start,))
+    key = combine(recipe.seed, recipe.span[STEPS_BEFORE] + step)
+    n_chunks = -(-rows.size // recipe.chunk_size)
+    results = i % 2 * (workspace.sums.shape[0] // 2)
+    n_batch, first = batch_stop - batch_start, start - batch_start
+    is_last = stop == batch_stop
+    return Block(rows, step, part, n_batch, is_last, first, key, n_chunks, results)
+
+
 @jit
 def row_weights(weight, data, rows, n_batch):
     """weight[i] <- share of row i in a minibatch of ``n_batch`` rows, per output."""
-    share = weight.dtype.type(1 / n_batch)
+    equal = weight.dtype.type(1 / n_batch)
     if data.sample_weight.size == 0:
         w = flat(weight)
         for i in range(w.size):
-            w[i] = share
+            w[i] = equal
         return
     for i in range(rows.size):
         for k in range(weight.shape[1]):
-            weight[i, k] = data.sample_weight[rows[i]] * share
+            weight[i, k] = data.sample_weight[rows[i]] * equal
 
 
 @jit(once=True)
-def work_through(network, state, workspace, data, recipe, block, n_batch, at, team):
-    """Forward and backward passes of a block, chunk by chunk.
-
-    Their results, from the one at ``at`` on, are for all threads to read.
-    """
-    n_chunks = -(-block.rows.size // recipe.chunk_size)
-    for i in range(*share(n_chunks, team.rank, team.size)):
-        first = i * recipe.chunk_size
-        n_rows = min(recipe.chunk_size, block.rows.size - first)
-        rows = vector_view(block.rows, first, (n_rows,))
-        start, thread = block.first + first, np.int64(team.rank)
-        chunk = refer(Chunk(rows, first, start, block.key, block.n_rows, thread))
+def pass_chunks(network, state, workspace, data, recipe, block, team):
+    """Forward and backward passes of the thread's chunks, whose results all may read:
+    losses, and gradients or, without replicas, those of biases and scales."""
+    for k in range(*share(block.n_chunks, team.rank, team.size)):
+        at = k * recipe.chunk_size
+        n_rows = min(recipe.chunk_size, block.rows.size - at)
+        rows = vector_view(block.rows, at, (n_rows,))
+        first, thread = block.first + at, np.int64(team.rank)
+        chunk = refer(Chunk(rows, at, first, block.key, block.rows.size, thread))
         weight = rows_of(workspace, chunk, NO_LAYER, WEIGHT)
-        row_weights(weight, data, rows, n_batch)
+        row_weights(weight, data, rows, block.n_batch)
         A = gather_input(network, workspace, data, chunk)
         forward(network, state.params, workspace, A, data, chunk)
-        gradient = gradient_of(workspace, network.layout, at + i)
+        gradient = gradient_of(workspace, network.layout, block.results + k)
         loss = backward(network, state.params, gradient, workspace, data, chunk)
-        workspace.sums[at + i, 0] = loss
+        workspace.sums[block.results + k, 0] = loss
         if workspace.has_replicas:
             fixed = network, gradient, workspace, data, chunk, 0
             weight_gradient(*fixed, team.rank, alone(team))
 
 
 @jit
-def prepare_step(layout, state, recipe, params, alpha, step):
+def whole_weight_gradient(network, state, workspace, data, block, team):
+    """The thread's share of the weights' gradient, from all rows of the block."""
+    none = np.int64(0)  # a literal is a type of its own
+    rows, key = block.rows, block.key
+    chunk = refer(Chunk(rows, none, block.first, key, rows.size, none))
+    fixed = network, state.gradient, workspace, data, chunk, block.part
+    weight_gradient(*fixed, team.rank, team)
+
+
+@jit
+def reduce_chunks(layout, state, workspace, block, team):
+    """Add up what chunks have of the loss and of the gradient, each thread where it
+    will take the step; but for the first block of a minibatch, to what is there."""
+    start_of_part = start_of_gradient(workspace, layout)
+    results = range(block.results, block.results + block.n_chunks)
+    first, last = share(workspace.squares.size, team.rank, team.size)
+    for i in range(first, last):
+        start, length = layout.stretches[i, START], layout.stretches[i, LENGTH]
+        if start < start_of_part:
+            continue
+        there = vector_view(state.gradient, start, (length,))
+        if block.part == 0:
+            there[:] = 0
+        for k in results:
+            part = gradient_of(workspace, layout, k)
+            part = vector_view(part, start - start_of_part, (length,))
+            for j in range(length):
+                there[j] += part[j]
+    if team.rank == 0:
+        loss = loss_of_chunks(workspace, block)
+        state.loss[1] = loss if block.part == 0 else state.loss[1] + loss
+
+
+@jit(strict=True)
+def loss_of_chunks(workspace, block):
+    """Sum over the chunks of a block."""
+    result = 0.0
+    for k in range(block.results, block.results + block.n_chunks):
+        result += workspace.sums[k, 0]
+    return result
+
+
+@jit(strict=True)
+def total(values):
+    """Sum of a vector."""
+    result = 0.0
+    for i in range(values.size):
+        result += values[i]
+    return result
+
+
+@jit
+def before_step(layout, state, recipe, params, alpha, step):
     """Apply what needs the whole gradient before the step; returns the penalty."""
     regularization, n_weights, penalty = recipe.regularization, layout.n_weights, 0.0
     if regularization.prepare != 0:
@@ -182,91 +284,39 @@ def prepare_step(layout, state, recipe, params, alpha, step):
 
 
 @jit
-def take_step(layout, state, workspace, recipe, n_batch, step, team):
-    """Penalty, optimizer, and what is asked for around them; returns the penalty."""
-    regularization, penalty = recipe.regularization, 0.0
-    params = vector_view(state.params, 0, (layout.n_params,))
-    alpha = recipe.alpha / (n_batch * recipe.mean_weight)
-    if regularization.prepare != 0 or regularization.decay != 0:
-        wait(team)
-        if team.rank == 0:
-            penalty = prepare_step(layout, state, recipe, params, alpha, step)
-        wait(team)
-    l2 = alpha if regularization.prepare == 0 else 0.0
-    update(
-        recipe.step,
-        layout.stretches,
-        params,
-        state.gradient,
-        state.moments,
-        l2,
-        recipe.rates[step],
-        recipe.factors,
-        state.hyper,
-        workspace.squares,
-        team,
-    )
-    wait(team)
-    if team.rank == 0:
-        penalty += 0.5 * l2 * total(workspace.squares)
-        if regularization.bound != 0:
-            arguments = (
-                params,
-                state.moments,
-                state.hyper,
-                state.gradient,
-                layout.table,
-                regularization.limits,
-            )
-            call(BOUND, regularization.bound, arguments)
-        if regularization.average != 0:
-            t = recipe.span[STEPS_BEFORE] + step + 1
-            factor = averaging_factor(regularization.limits, t)
-            arguments = state.average, state.params, factor
-            call(AVERAGE, regularization.average, arguments)
-    if regularization.bound != 0 or regularization.average != 0:
-        wait(team)
-    return penalty
+def after_step(layout, state, recipe, params, step):
+    """Bound the weights, and let the average follow them."""
+    regularization = recipe.regularization
+    limits, moments, hyper = regularization.limits, state.moments, state.hyper
+    if regularization.bound != 0:
+        arguments = (params, moments, hyper, state.gradient, layout.table, limits)
+        call(BOUND, regularization.bound, arguments)
+    if regularization.average != 0:
+        factor = averaging_factor(limits, recipe.span[STEPS_BEFORE] + step + 1)
+        call(AVERAGE, regularization.average, (state.average, state.params, factor))
 
 
 @jit
-def add_up(layout, gradient, workspace, at, n_chunks, adds, team):
-    """gradient <- sum of what chunks have of it, or that and what is there.
-
-    Each thread does so where it will take the step.
-    """
-    start_of_part = start_of_gradient(workspace, layout)
-    first, last = share(workspace.squares.size, team.rank, team.size)
-    for i in range(first, last):
-        start, length = layout.stretches[i, START], layout.stretches[i, LENGTH]
-        if start < start_of_part:
-            continue
-        there = vector_view(gradient, start, (length,))
-        if not adds:
-            there[:] = 0
-        for k in range(at, at + n_chunks):
-            part = gradient_of(workspace, layout, k)
-            part = vector_view(part, start - start_of_part, (length,))
-            for j in range(length):
-                there[j] += part[j]
-
-
-@jit(strict=True)
-def total(values):
-    """Sum of a vector."""
-    result = 0.0
-    for i in range(values.size):
-        result += values[i]
-    return result
-
-
-@jit(strict=True)
-def loss_of_chunks(workspace, at, n_chunks):
-    """Sum over the chunks whose results begin at ``at``."""
-    result = 0.0
-    for k in range(at, at + n_chunks):
-        result += workspace.sums[k, 0]
-    return result
+def take_step(layout, state, workspace, recipe, block, team):
+    """Penalties, the optimizer's step, and what is asked for around it."""
+    regularization, step, penalty = recipe.regularization, block.step, 0.0
+    params = vector_view(state.params, 0, (layout.n_params,))
+    alpha = recipe.alpha / (block.n_batch * recipe.mean_weight)
+    if regularization.prepare != 0 or regularization.decay != 0:
+        wait(team)
+        if team.rank == 0:
+            penalty = before_step(layout, state, recipe, params, alpha, step)
+        wait(team)
+    l2, rate = alpha if regularization.prepare == 0 else 0.0, recipe.rates[step]
+    fixed = recipe.step, layout.stretches, state, l2, rate, recipe.factors
+    update(*fixed, workspace.squares, team)
+    wait(team)
+    if team.rank == 0:
+        penalty += 0.5 * l2 * total(workspace.squares)
+        state.loss[0] += (state.loss[1] + penalty) * block.n_batch
+        after_step(layout, state, recipe, params, step)
+    if regularization.bound != 0 or regularization.average != 0:
+        wait(team)
 
 
 @jit(once=True)
@@ -277,48 +327,26 @@ def run_block(network, state, workspace, data, recipe, i, team):
     replicas there is one meeting, when all chunks have their gradients. Returns whether
     all threads came to all meetings; where one did not, a replica is as it was before.
     """
-    layout, batch_size = network.layout, recipe.batch_size
+    block = refer(block_of(recipe, workspace, i))
     owners = alone(team) if workspace.has_replicas else team  # of the parameters
-    n_parts, last = -(-batch_size // recipe.block_size), recipe.rates.size - 1
-    step = min(i // n_parts, last)
-    part, batch_start = i - step * n_parts, step * batch_size
-    batch_stop = recipe.rows.size if step == last else batch_start + batch_size
-    start = batch_start + part * recipe.block_size
-    stop = min(start + recipe.block_size, batch_stop)
-    rows = vector_view(recipe.rows, start, (stop - start,))
-    key = combine(recipe.seed, recipe.span[STEPS_BEFORE] + step)
-    none = np.int64(0)  # a literal is a type of its own
-    block = refer(Chunk(rows, none, start - batch_start, key, rows.size, none))
-    n_batch, is_last = batch_stop - batch_start, stop == batch_stop
-    n_chunks = -(-rows.size // recipe.chunk_size)
-    at = i % 2 * (workspace.sums.shape[0] // 2)
-
-    is_first = part == 0 or i == recipe.span[FIRST]  # for threads that are new, too
-    if is_first or rows.size < recipe.block_size:  # whose products may be small
-        pack_weights(network, state.params, workspace, rows.size, owners)
+    if block.part == 0 or i == recipe.span[FIRST]:  # new weights, or new threads
+        pack_weights(network, state.params, workspace, block.rows.size, owners)
         if not wait(owners):
             return False
-    work_through(network, state, workspace, data, recipe, block, n_batch, at, team)
+    pass_chunks(network, state, workspace, data, recipe, block, team)
     if not wait(team):
         return False
-    if is_last and owners.rank == 0:
-        rate = recipe.rates[step]
-        begin_step(recipe.step, state.params, state.moments, rate, state.hyper)
+    if block.is_last and owners.rank == 0:  # before the meeting that the step follows
+        begin_step(recipe.begin, recipe.rates[block.step], state.hyper)
     if not workspace.has_replicas:
-        fixed = network, state.gradient, workspace, data, block, part
-        weight_gradient(*fixed, team.rank, team)
+        whole_weight_gradient(network, state, workspace, data, block, team)
         if not wait(team):
             return False
-    add_up(layout, state.gradient, workspace, at, n_chunks, part, owners)
-    if owners.rank == 0:
-        loss = loss_of_chunks(workspace, at, n_chunks)
-        state.loss[1] = loss if part == 0 else state.loss[1] + loss
-    if is_last:
-        penalty = take_step(layout, state, workspace, recipe, n_batch, step, owners)
-        if owners.rank == 0:
-            state.loss[0] += (state.loss[1] + penalty) * n_batch
-        return are_together(owners)
-    return wait(owners)
+    reduce_chunks(network.layout, state, workspace, block, owners)
+    if not block.is_last:
+        return wait(owners)
+    take_step(network.layout, state, workspace, recipe, block, owners)
+    return are_together(owners)
 
 
 @jit

@@ -305,7 +305,7 @@ def affine_product(network, params, workspace, Z, A, i, data, chunk):
         call(CSR_PRODUCT, network.kernels[i, _CSR_PRODUCT], arguments)
     else:
         there = part_of(workspace, i, PANELS, WHOLE)
-        arguments = (Z, A, W, 0, chunk.n_rows, there, kernels)
+        arguments = (Z, A, W, 0, chunk.n_rows_of_block, there, kernels)
         call(PRODUCT, kernels.product, arguments)
 
 
@@ -345,7 +345,7 @@ def delta_product(network, params, workspace, dA, dZ, i, chunk):
     """dA_{i-1} <- dZ_i W_i^T, the derivative by the activations of the layer below."""
     W, kernels = weights(params, network.layout, i), network.products
     there = part_of(workspace, i, PANELS_BACK, WHOLE)
-    arguments = (dA, dZ, W, 1, chunk.n_rows, there, kernels)
+    arguments = (dA, dZ, W, 1, chunk.n_rows_of_block, there, kernels)
     call(PRODUCT, kernels.product, arguments)
 
 

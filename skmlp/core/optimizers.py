@@ -1,14 +1,15 @@
-"""Optimizers: one loop each over flat vectors.
+"""Optimizers: a rule for one number, and the loop over flat vectors made of it.
 
-``<name>_step(params, gradient, moments, start, l2, rate, hyper)`` moves one stretch of
-the parameters, which begins at ``start`` in the rows of ``moments``, along its gradient
-plus that of the penalty l2 / 2 * sum(params ** 2).  It returns the sum of squares that
-it met on the way.  ``rate`` is the learning rate times the row's correction.  ``hyper``
-holds the parameters named in the table, in that order, and behind them the numbers that
-the optimizer carries from step to step; an empty stretch, which precedes the others of
-a step, tells it to change them.
+``<name>(w, g, memory, i, constants)`` returns what parameter i, now ``w``, becomes,
+where ``g`` is its gradient with the penalty's. It updates item i of the vectors in
+``memory``, which are zero at first. ``<name>_constants(real, rate, hyper)`` computes
+once for a stretch what the rule is given: numbers of the working type ``real``, from
+the learning rate times the row's correction and from ``hyper``. That holds the
+parameters named in the table, in this order, and behind them the numbers that the
+optimizer carries from step to step. ``<name>_begin(rate, hyper)`` changes these before
+a step, if there are any.
 
-To add one: the function and a row in ``OPTIMIZERS``.
+To add one: the rule, its constants and a row in ``OPTIMIZERS``, made by `optimizer`.
 """
 
 from collections.abc import Callable
@@ -27,49 +28,7 @@ STEP = Form(
     *("vector", "vector", "matrix", "index", "scalar", "scalar", "hyper"),
     returns="scalar",
 )
-
-
-@jit(view=True)
-def moment(moments, k, start, length):
-    """Stretch of the k-th moment."""
-    return vector_view(moments[k], start, (length,))
-
-
-@jit
-def penalised(params, gradient, i, l2):
-    """Parameter i, and its gradient with the penalty's.
-
-    Weights of units that are never active shrink with each step. Numbers whose square
-    is denormal count as zero, or such units would slow down every later step.
-    """
-    w = flush_square(params[i])
-    return w, flush_square(gradient[i] + l2 * w)
-
-
-@jit(form=STEP)
-def no_step(params, gradient, moments, start, l2, rate, hyper):
-    """Leave the penalised gradient as the result."""
-    l2, squares = params.dtype.type(l2), params.dtype.type(0)
-    for i in range(params.size):
-        gradient[i] += l2 * params[i]
-        squares += params[i] * params[i]
-    return np.float64(squares)
-
-
-@jit(form=STEP)
-def sgd_step(params, gradient, moments, start, l2, rate, hyper):
-    """v <- momentum v - rate g; params += v, or momentum v - rate g (Nesterov)."""
-    real = params.dtype.type
-    velocity = moment(moments, 0, start, params.size)
-    momentum, rate, l2, squares = real(hyper[0]), real(rate), real(l2), real(0)
-    nesterov = hyper[1] != 0
-    for i in range(params.size):
-        w, g = penalised(params, gradient, i, l2)
-        v = flush(momentum * velocity[i] - rate * g)
-        velocity[i] = v
-        params[i] = w + (momentum * v - rate * g if nesterov else v)
-        squares += w * w
-    return np.float64(squares)
+BEGIN = Form("scalar", "hyper")
 
 
 @jit
@@ -80,124 +39,125 @@ def average(memory, i, decay, rest, value):
     return mean
 
 
-@jit(form=STEP)
-def adam_step(params, gradient, moments, start, l2, rate, hyper):
+@jit
+def sgd(w, g, memory, i, constants):
+    """v <- momentum v - rate g; w += v, or momentum v - rate g (Nesterov)."""
+    momentum, rate, nesterov = constants
+    v = flush(momentum * memory[0][i] - rate * g)
+    memory[0][i] = v
+    return w + (momentum * v - rate * g if nesterov else v)
+
+
+@jit
+def sgd_constants(real, rate, hyper):
+    return real(hyper[0]), real(rate), hyper[1] != 0
+
+
+@jit
+def adam(w, g, memory, i, constants):
     """Kingma and Ba (2015), algorithm 1; ``rate`` holds the bias correction."""
-    real = params.dtype.type
-    first = moment(moments, 0, start, params.size)
-    second = moment(moments, 1, start, params.size)
+    beta_1, rest_1, beta_2, rest_2, epsilon, rate = constants
+    m = average(memory[0], i, beta_1, rest_1, g)
+    v = average(memory[1], i, beta_2, rest_2, g * g)
+    return w - rate * m / (np.sqrt(v) + epsilon)
+
+
+@jit
+def adam_constants(real, rate, hyper):
     beta_1, rest_1 = real(hyper[0]), real(1 - hyper[0])
     beta_2, rest_2 = real(hyper[1]), real(1 - hyper[1])
-    epsilon, rate, l2, squares = real(hyper[2]), real(rate), real(l2), real(0)
-    for i in range(params.size):
-        w, g = penalised(params, gradient, i, l2)
-        m = average(first, i, beta_1, rest_1, g)
-        v = average(second, i, beta_2, rest_2, g * g)
-        params[i] = w - rate * m / (np.sqrt(v) + epsilon)
-        squares += w * w
-    return np.float64(squares)
+    return beta_1, rest_1, beta_2, rest_2, real(hyper[2]), real(rate)
 
 
-@jit(form=STEP)
-def amsgrad_step(params, gradient, moments, start, l2, rate, hyper):
+@jit
+def amsgrad(w, g, memory, i, constants):
     """Reddi et al. (2018), algorithm 2: Adam with the largest v so far."""
-    real = params.dtype.type
-    first = moment(moments, 0, start, params.size)
-    second = moment(moments, 1, start, params.size)
-    largest = moment(moments, 2, start, params.size)
-    beta_1, rest_1 = real(hyper[0]), real(1 - hyper[0])
-    beta_2, rest_2 = real(hyper[1]), real(1 - hyper[1])
-    epsilon, rate, l2, squares = real(hyper[2]), real(rate), real(l2), real(0)
-    for i in range(params.size):
-        w, g = penalised(params, gradient, i, l2)
-        m = average(first, i, beta_1, rest_1, g)
-        v = average(second, i, beta_2, rest_2, g * g)
-        v = largest[i] if v < largest[i] else v  # written so that NaN passes
-        largest[i] = v
-        params[i] = w - rate * m / (np.sqrt(v) + epsilon)
-        squares += w * w
-    return np.float64(squares)
+    beta_1, rest_1, beta_2, rest_2, epsilon, rate = constants
+    m = average(memory[0], i, beta_1, rest_1, g)
+    v = average(memory[1], i, beta_2, rest_2, g * g)
+    largest = memory[2][i]
+    v = largest if v < largest else v  # written so that NaN passes
+    memory[2][i] = v
+    return w - rate * m / (np.sqrt(v) + epsilon)
 
 
-@jit(form=STEP)
-def nadam_step(params, gradient, moments, start, l2, rate, hyper):
+@jit
+def nadam(w, g, memory, i, constants):
     """Dozat (2016), algorithm 2 with a constant momentum: Adam that looks ahead, to
 
     beta_1 m / (1 - beta_1^(t + 1)) + (1 - beta_1) g / (1 - beta_1^t)
 
     in the place of m / (1 - beta_1^t). The last number of ``hyper`` is t.
     """
-    if params.size == 0:
-        hyper[3] += 1
-    real, power = params.dtype.type, hyper[0] ** hyper[3]
-    first = moment(moments, 0, start, params.size)
-    second = moment(moments, 1, start, params.size)
+    beta_1, rest_1, beta_2, rest_2, epsilon, rate, ahead = constants
+    m = average(memory[0], i, beta_1, rest_1, g)
+    v = average(memory[1], i, beta_2, rest_2, g * g)
+    return w - rate * (ahead * m + rest_1 * g) / (np.sqrt(v) + epsilon)
+
+
+@jit
+def nadam_constants(real, rate, hyper):
+    power = hyper[0] ** hyper[3]
     beta_1, rest_1 = real(hyper[0]), real(1 - hyper[0])
     beta_2, rest_2 = real(hyper[1]), real(1 - hyper[1])
     ahead = real(hyper[0] * (1 - power) / (1 - hyper[0] * power))
-    epsilon, rate, l2, squares = real(hyper[2]), real(rate), real(l2), real(0)
-    for i in range(params.size):
-        w, g = penalised(params, gradient, i, l2)
-        m = average(first, i, beta_1, rest_1, g)
-        v = average(second, i, beta_2, rest_2, g * g)
-        params[i] = w - rate * (ahead * m + rest_1 * g) / (np.sqrt(v) + epsilon)
-        squares += w * w
-    return np.float64(squares)
+    return beta_1, rest_1, beta_2, rest_2, real(hyper[2]), real(rate), ahead
 
 
-@jit(form=STEP)
-def adagrad_step(params, gradient, moments, start, l2, rate, hyper):
+@jit(form=BEGIN)
+def nadam_begin(rate, hyper):
+    hyper[3] += 1
+
+
+@jit
+def adagrad(w, g, memory, i, constants):
     """Duchi, Hazan and Singer (2011), the diagonal form: v += g^2."""
-    real = params.dtype.type
-    total = moment(moments, 0, start, params.size)
-    epsilon, rate, l2, squares = real(hyper[0]), real(rate), real(l2), real(0)
-    for i in range(params.size):
-        w, g = penalised(params, gradient, i, l2)
-        v = flush(total[i] + g * g)
-        total[i] = v
-        params[i] = w - rate * g / (np.sqrt(v) + epsilon)
-        squares += w * w
-    return np.float64(squares)
+    epsilon, rate = constants
+    v = flush(memory[0][i] + g * g)
+    memory[0][i] = v
+    return w - rate * g / (np.sqrt(v) + epsilon)
 
 
-@jit(form=STEP)
-def rmsprop_step(params, gradient, moments, start, l2, rate, hyper):
+@jit
+def adagrad_constants(real, rate, hyper):
+    return real(hyper[0]), real(rate)
+
+
+@jit
+def rmsprop(w, g, memory, i, constants):
     """Tieleman and Hinton (2012): v <- rho v + (1 - rho) g^2."""
-    real = params.dtype.type
-    second = moment(moments, 0, start, params.size)
-    rho, rest, epsilon = real(hyper[0]), real(1 - hyper[0]), real(hyper[1])
-    rate, l2, squares = real(rate), real(l2), real(0)
-    for i in range(params.size):
-        w, g = penalised(params, gradient, i, l2)
-        v = average(second, i, rho, rest, g * g)
-        params[i] = w - rate * g / (np.sqrt(v) + epsilon)
-        squares += w * w
-    return np.float64(squares)
+    rho, rest, epsilon, rate = constants
+    v = average(memory[0], i, rho, rest, g * g)
+    return w - rate * g / (np.sqrt(v) + epsilon)
 
 
-@jit(form=STEP)
-def lion_step(params, gradient, moments, start, l2, rate, hyper):
+@jit
+def rmsprop_constants(real, rate, hyper):
+    return real(hyper[0]), real(1 - hyper[0]), real(hyper[1]), real(rate)
+
+
+@jit
+def lion(w, g, memory, i, constants):
     """Chen et al. (2023): a step of the same length for all, by the sign of
 
     beta_1 m + (1 - beta_1) g; then m <- beta_2 m + (1 - beta_2) g.
     """
-    real = params.dtype.type
-    first = moment(moments, 0, start, params.size)
+    beta_1, rest_1, beta_2, rest_2, rate, zero, one = constants
+    c = beta_1 * memory[0][i] + rest_1 * g
+    average(memory[0], i, beta_2, rest_2, g)
+    sign = one if c > zero else (-one if c < zero else c)  # of zero and NaN: itself
+    return w - rate * sign
+
+
+@jit
+def lion_constants(real, rate, hyper):
     beta_1, rest_1 = real(hyper[0]), real(1 - hyper[0])
     beta_2, rest_2 = real(hyper[1]), real(1 - hyper[1])
-    rate, l2, squares, zero, one = real(rate), real(l2), real(0), real(0), real(1)
-    for i in range(params.size):
-        w, g = penalised(params, gradient, i, l2)
-        c = beta_1 * first[i] + rest_1 * g
-        average(first, i, beta_2, rest_2, g)
-        sign = one if c > zero else (-one if c < zero else c)  # of zero and NaN: itself
-        params[i] = w - rate * sign
-        squares += w * w
-    return np.float64(squares)
+    return beta_1, rest_1, beta_2, rest_2, real(rate), real(0), real(1)
 
 
-@jit(form=STEP)
-def schedule_free_step(params, gradient, moments, start, l2, rate, hyper):
+@jit
+def schedule_free(w, g, memory, i, constants):
     """Defazio et al. (2024), algorithm 1: AdamW without a schedule.
 
     With z, where Adam without momentum is, its average x, and the parameters
@@ -208,27 +168,29 @@ def schedule_free_step(params, gradient, moments, start, l2, rate, hyper):
     The second moment is z - x; the last numbers of ``hyper`` are t, the largest rate
     so far, and the sum of its squares, of which c is the share of this step.
     """
-    if params.size == 0:
-        hyper[3] += 1
-        hyper[4] = max(hyper[4], rate)
-        hyper[5] += hyper[4] ** 2
-    real, correction = params.dtype.type, np.sqrt(1 - hyper[1] ** hyper[3])
+    beta_2, rest_2, epsilon, rate, rest_1, rest_c, from_z = constants
+    v = average(memory[0], i, beta_2, rest_2, g * g)
+    before = memory[1][i]
+    ahead = before - rate * g / (np.sqrt(v) + epsilon)  # the new z, less the old x
+    memory[1][i] = flush(rest_c * ahead)
+    return w - rest_1 * before + from_z * ahead
+
+
+@jit
+def schedule_free_constants(real, rate, hyper):
+    correction = np.sqrt(1 - hyper[1] ** hyper[3])
     c = hyper[4] ** 2 / hyper[5] if hyper[5] > 0 else 0.0
-    second = moment(moments, 0, start, params.size)
-    lead = moment(moments, 1, start, params.size)
     beta_2, rest_2 = real(hyper[1]), real(1 - hyper[1])
-    epsilon, rate, l2 = real(hyper[2] * correction), real(rate * correction), real(l2)
-    rest_1, rest_c, squares = real(1 - hyper[0]), real(1 - c), real(0)
-    from_z = real(1 - hyper[0] * (1 - c))
-    for i in range(params.size):
-        w, g = penalised(params, gradient, i, l2)
-        v = average(second, i, beta_2, rest_2, g * g)
-        before = lead[i]
-        ahead = before - rate * g / (np.sqrt(v) + epsilon)  # the new z, less the old x
-        lead[i] = flush(rest_c * ahead)
-        params[i] = w - rest_1 * before + from_z * ahead
-        squares += w * w
-    return np.float64(squares)
+    epsilon, rate = real(hyper[2] * correction), real(rate * correction)
+    rest_1, rest_c = real(1 - hyper[0]), real(1 - c)
+    return beta_2, rest_2, epsilon, rate, rest_1, rest_c, real(1 - hyper[0] * (1 - c))
+
+
+@jit(form=BEGIN)
+def schedule_free_begin(rate, hyper):
+    hyper[3] += 1
+    hyper[4] = max(hyper[4], rate)
+    hyper[5] += hyper[4] ** 2
 
 
 @jit
@@ -237,18 +199,81 @@ def lead_of(moments, hyper):
     return moments[1], 1 - hyper[0]
 
 
-@jit
-def begin_step(step, params, moments, rate, hyper):
-    """Update the optimizer's scalars in ``hyper``, by a call with an empty stretch."""
-    none = np.int64(0)
-    empty = vector_view(params, none, (none,))
-    call(STEP, step, (empty, empty, moments, none, 0.0, rate, hyper))
+@jit(view=True)
+def moment(moments, k, start, length):
+    """Stretch of the k-th moment."""
+    return vector_view(moments[k], start, (length,))
+
+
+@jit(view=True)
+def one_moment(moments, start, length):
+    return (moment(moments, 0, start, length),)
+
+
+@jit(view=True)
+def two_moments(moments, start, length):
+    return moment(moments, 0, start, length), moment(moments, 1, start, length)
+
+
+@jit(view=True)
+def three_moments(moments, start, length):
+    first, second = two_moments(moments, start, length)
+    return first, second, moment(moments, 2, start, length)
 
 
 @jit
-def update(
-    step, stretches, params, gradient, moments, l2, rate, factors, hyper, squares, team
-):
+def penalized(params, gradient, i, l2):
+    """Parameter i, and its gradient with the penalty's.
+
+    Weights of units that are never active shrink with each step. Numbers whose square
+    is denormal count as zero, or such units would slow down every later step.
+    """
+    w = flush_square(params[i])
+    return w, flush_square(gradient[i] + l2 * w)
+
+
+def made_of(rule, constants, n_moments):
+    """A kernel that moves a stretch of parameters by a rule.
+
+    It begins at ``start`` in the rows of ``moments``. Its gradient is that of the loss
+    plus that of the penalty l2 / 2 * sum(params ** 2). The kernel returns the sum of
+    squares that it met on the way.
+    """
+    memory_of = (one_moment, two_moments, three_moments)[n_moments - 1]
+
+    def step(params, gradient, moments, start, l2, rate, hyper):
+        real = params.dtype.type
+        memory = memory_of(moments, start, params.size)
+        fixed, l2, squares = constants(real, rate, hyper), real(l2), real(0)
+        for i in range(params.size):
+            w, g = penalized(params, gradient, i, l2)
+            params[i] = rule(w, g, memory, i, fixed)
+            squares += w * w
+        return np.float64(squares)
+
+    step.__name__ = step.__qualname__ = f"{rule.__name__}_step"  # known to the cache
+    return jit(step, form=STEP)
+
+
+@jit(form=STEP)
+def no_step(params, gradient, moments, start, l2, rate, hyper):
+    """Leave the penalized gradient as the result."""
+    l2, squares = params.dtype.type(l2), params.dtype.type(0)
+    for i in range(params.size):
+        gradient[i] += l2 * params[i]
+        squares += params[i] * params[i]
+    return np.float64(squares)
+
+
+@jit
+def begin_step(begin, rate, hyper):
+    """Change the numbers that the optimizer carries, if there are any."""
+    if begin != 0:
+        call(BEGIN, begin, (rate, hyper))
+
+
+@jit
+def update(step, stretches, state, l2, rate, factors, squares, team):
     """One step of the optimizer, stretch by stretch, of which each thread takes some.
 
     ``rate`` is the learning rate, and ``factors`` has a factor of it for each group of
@@ -258,11 +283,12 @@ def update(
     first, last = share(squares.size, team.rank, team.size)
     for i in range(first, last):
         start, length = stretches[i, START], stretches[i, LENGTH]
-        p = vector_view(params, start, (length,))
-        g = vector_view(gradient, start, (length,))
+        p = vector_view(state.params, start, (length,))
+        g = vector_view(state.gradient, start, (length,))
         decays = stretches[i, DECAYS] != 0
         penalty, own_rate = l2 if decays else 0.0, rate * factors[stretches[i, GROUP]]
-        part = call(STEP, step, (p, g, moments, start, penalty, own_rate, hyper))
+        arguments = (p, g, state.moments, start, penalty, own_rate, state.hyper)
+        part = call(STEP, step, arguments)
         squares[i] = part if decays else 0.0
 
 
@@ -295,6 +321,8 @@ class Optimizer(NamedTuple):
         Vectors that it carries from step to step, zero at first.
     n_scalars : int
         Numbers that it carries likewise, behind its parameters in ``hyper``.
+    begin : callable or None
+        The kernel that changes these numbers.
     correction : callable
         Factor of the learning rate, of an array of steps t = 1, 2, ... and ``hyper``.
     lead : callable or None
@@ -306,25 +334,43 @@ class Optimizer(NamedTuple):
     hyper: tuple
     n_moments: int
     n_scalars: int = 0
+    begin: Callable | None = None
     correction: Callable = uncorrected
     lead: Callable | None = None
 
 
+def optimizer(rule, constants, hyper, n_moments, **others):
+    """A row made of a rule; ``others`` are further attributes of `Optimizer`."""
+    return Optimizer(made_of(rule, constants, n_moments), hyper, n_moments, **others)
+
+
 _ADAM = "beta_1", "beta_2", "epsilon"
+_OF_ADAM = optimizer(adam, adam_constants, _ADAM, 2, correction=bias_correction)
 OPTIMIZERS = {
     "none": Optimizer(no_step, (), 0),
-    "sgd": Optimizer(sgd_step, ("momentum", "nesterovs_momentum"), 1),
-    "adam": Optimizer(adam_step, _ADAM, 2, correction=bias_correction),
-    "adamw": Optimizer(adam_step, _ADAM, 2, correction=bias_correction),
-    "nadam": Optimizer(nadam_step, _ADAM, 2, 1, correction=bias_correction),
-    "amsgrad": Optimizer(amsgrad_step, _ADAM, 3, correction=bias_correction),
-    "adagrad": Optimizer(adagrad_step, ("epsilon",), 1),
-    "rmsprop": Optimizer(rmsprop_step, ("rho", "epsilon"), 1),
-    "lion": Optimizer(lion_step, ("beta_1", "beta_2"), 1),
-    "schedule_free": Optimizer(schedule_free_step, _ADAM, 2, 3, lead=ahead_of_average),
+    "sgd": optimizer(sgd, sgd_constants, ("momentum", "nesterovs_momentum"), 1),
+    "adam": _OF_ADAM,
+    "adamw": _OF_ADAM,
+    "nadam": optimizer(
+        *(nadam, nadam_constants, _ADAM, 2),
+        n_scalars=1,
+        begin=nadam_begin,
+        correction=bias_correction,
+    ),
+    "amsgrad": optimizer(amsgrad, adam_constants, _ADAM, 3, correction=bias_correction),
+    "adagrad": optimizer(adagrad, adagrad_constants, ("epsilon",), 1),
+    "rmsprop": optimizer(rmsprop, rmsprop_constants, ("rho", "epsilon"), 1),
+    "lion": optimizer(lion, lion_constants, ("beta_1", "beta_2"), 1),
+    "schedule_free": optimizer(
+        *(schedule_free, schedule_free_constants, _ADAM, 2),
+        n_scalars=3,
+        begin=schedule_free_begin,
+        lead=ahead_of_average,
+    ),
 }
 
 
-def step_address(name, dtype):
-    """Address of an optimizer's step."""
-    return address(OPTIMIZERS[name].step, dtype)
+def optimizer_addresses(name, dtype):
+    """Addresses of what begins a step, or zero, and of the step."""
+    row = OPTIMIZERS[name]
+    return address(row.begin, dtype) if row.begin else 0, address(row.step, dtype)

@@ -80,7 +80,7 @@ class Chunk(NamedTuple):
         Place of the first one in the minibatch.
     key : int
         What the minibatch's masks follow from.
-    n_rows : int
+    n_rows_of_block : int
         How many there are in the whole block.
     thread : int
         Whose part of the memory of threads may be used.
@@ -90,7 +90,7 @@ class Chunk(NamedTuple):
     at: int
     first: int
     key: int
-    n_rows: int
+    n_rows_of_block: int
     thread: int
 
 

@@ -15,7 +15,7 @@ from skmlp.core.architecture import make_architecture
 from skmlp.core.layout import bias_views, weight_views
 from skmlp.estimators.fitted import FittedNetwork
 from skmlp.training.loop import Epochs
-from skmlp.training.optimizer import writable
+from skmlp.training.optimizer_state import writable
 from skmlp.training.rows import make_data, relative_weights
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skmlp.core.inputs import read_only
+
 
 def _check(condition, message):
     if not condition:
@@ -283,3 +285,33 @@ def augmented(augmentation, X, Y, rng):
         f"augmentation must return X and Y, finite and of shapes {X.shape} and"
         f" {Y.shape}: check {augmentation!r}."
     )
+
+
+class AugmentedRows:
+    """Training rows that are made anew for each epoch, in the same memory, which
+    threads that stay between epochs know.
+
+    Parameters
+    ----------
+    training : TrainingRows
+    augmentation : callable
+
+    Attributes
+    ----------
+    training : TrainingRows
+        With rows that change.
+    """
+
+    def __init__(self, training, augmentation):
+        self._given, self._augmentation = training.data, augmentation
+        self._rows = np.sort(training.rows)  # shuffling must not change what is drawn
+        self._X, self._Y = self._given.X.copy(), self._given.Y.copy()
+        X, Y = read_only(self._X), read_only(self._Y)
+        self.training = training._replace(data=self._given._replace(X=X, Y=Y))
+
+    def draw(self, random_state):
+        """Make the rows of the next epoch."""
+        rows = self._rows
+        self._X[rows], self._Y[rows] = augmented(
+            self._augmentation, self._given.X[rows], self._given.Y[rows], random_state
+        )

@@ -4,12 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from skmlp.core.inputs import read_only
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.machine.permutation import shuffle
-from skmlp.training.augmentation import augmented
+from skmlp.training.augmentation import AugmentedRows
 from skmlp.training.loop import Epochs
 from skmlp.training.progress import Progress
 from skmlp.training.stopping import all_finite
@@ -133,6 +130,10 @@ class Fit:
         self._n_epochs = 1 if single else stepping.max_iter
         self._optimizer = model.take_optimizer(stepping.solver, keep=single)
         _configure(self._optimizer, stepping, stopping)
+        self._augmented = None
+        if stepping.augmentation is not None:
+            self._augmented = AugmentedRows(training, stepping.augmentation)
+            training = self._augmented.training
         self._progress = Progress(
             stopping,
             model.params,
@@ -204,8 +205,8 @@ class Fit:
     def _epoch(self, order):
         """Train for an epoch over the rows in this order; returns its record."""
         optimizer = self._optimizer
-        if self._stepping.augmentation is not None:
-            self._epochs.data = self._augmented()
+        if self._augmented is not None:
+            self._augmented.draw(self._random_state)
         loss, n_seen = self._train(order)
         self._model.carried.n_seen += n_seen
         record = self._progress.epoch_ended(
@@ -250,15 +251,6 @@ class Fit:
             if self._stepping.shuffle:
                 shuffle(rows, generator)
             yield rows
-
-    def _augmented(self):
-        """The rows, those to train on made anew."""
-        data, rows = self._training.data, np.sort(self._training.rows)
-        X, Y = data.X.copy(), data.Y.copy()  # sorted: shuffling must not change draws
-        X[rows], Y[rows] = augmented(
-            self._stepping.augmentation, X[rows], Y[rows], self._random_state
-        )
-        return data._replace(X=read_only(X), Y=read_only(Y))
 
     def _params_that_move(self, *, averaged):
         """The vector that the optimizer changes: the weights, or what they average."""

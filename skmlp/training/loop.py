@@ -19,7 +19,7 @@ from skmlp.core.minibatches import (
     run_blocks,
 )
 from skmlp.core.network import training_network
-from skmlp.core.optimizers import step_address
+from skmlp.core.optimizers import optimizer_addresses
 from skmlp.core.regularization import make_regularization
 from skmlp.core.workspace import make_workspace
 from skmlp.machine.jit import entry_point
@@ -119,7 +119,7 @@ class Epochs:
         self.batch_size, self.last_batch = batch_size, last_batch
         self.block_size, self.chunk_size = block_size, chunk_size
         self.alpha, self.mean_weight = float(alpha), float(mean_weight)
-        self.step = step_address(optimizer, dtype)
+        self.optimizer = optimizer_addresses(optimizer, dtype)
         self.regularization = make_regularization(
             dtype, optimizer, **(regularization or {})
         )
@@ -176,7 +176,7 @@ class Epochs:
             self._rates,
             self._base_rates,
             self._factors,
-            self.step,
+            *self.optimizer,
             self.batch_size,
             self.block_size,
             self.chunk_size,

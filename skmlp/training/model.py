@@ -6,7 +6,7 @@ import numpy as np
 
 from skmlp.core.architecture import Architecture
 from skmlp.machine.permutation import shuffle
-from skmlp.training.optimizer import Optimizer, writable
+from skmlp.training.optimizer_state import OptimizerState, writable
 
 _ROWS_IN_PICKLES = 2**16  # an order of as many takes 128 KiB
 
@@ -22,7 +22,7 @@ class Carried:
     ----------
     moving : ndarray of shape (n_total,) or None
         What the optimizer changes, where the weights are an average of it.
-    optimizer : Optimizer or None
+    optimizer : OptimizerState or None
         None before the first epoch.
     order : ndarray of int or None
         The order of rows in the previous call for a single epoch.
@@ -33,7 +33,7 @@ class Carried:
     """
 
     moving: np.ndarray | None = None
-    optimizer: Optimizer | None = None
+    optimizer: OptimizerState | None = None
     order: np.ndarray | None = None
     mask_seed: int | None = None
     n_seen: int = 0
@@ -75,7 +75,7 @@ class Model:
         n_params, dtype = self.architecture.layout().n_params, self.params.dtype
         optimizer = self.carried.optimizer
         if not (keep and optimizer and optimizer.fits(name, n_params, dtype)):
-            self.carried.optimizer = Optimizer(name, n_params, dtype)
+            self.carried.optimizer = OptimizerState(name, n_params, dtype)
         return self.carried.optimizer
 
     def seed_of_masks(self, random_state):

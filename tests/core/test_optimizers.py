@@ -6,7 +6,13 @@ import pytest
 from builders import DTYPES, as_kernel, run_time_hyper
 
 from skmlp.core.layout import DECAYS
-from skmlp.core.optimizers import OPTIMIZERS, begin_step, step_address, update
+from skmlp.core.minibatches import State
+from skmlp.core.optimizers import (
+    OPTIMIZERS,
+    begin_step,
+    optimizer_addresses,
+    update,
+)
 from skmlp.machine.team import Team
 
 # Values of each optimizer's own parameters, in the order of the table.
@@ -27,32 +33,28 @@ CASES = [(name, hyper) for name, row in HYPER.items() for hyper in row]
 each_case = pytest.mark.parametrize(("name", "hyper"), CASES)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
-ONE = Team(0, 1, 0, 0, 0)  # thread
-
 
 def moments_for(name, params):
     return np.zeros((OPTIMIZERS[name].n_moments, params.size), params.dtype)
 
 
+def begin(name, rate, hyper):
+    if OPTIMIZERS[name].begin is not None:
+        OPTIMIZERS[name].begin(rate, hyper)
+
+
 def take_step(name, params, gradient, moments, l2, rate, hyper):
-    """An empty stretch, which begins a step, and all parameters as one stretch."""
-    none, step = params[:0], OPTIMIZERS[name].step
-    step(none, gradient[:0], moments, 0, 0.0, rate, hyper)
-    return step(params, gradient, moments, 0, l2, rate, hyper)
+    """All parameters as one stretch."""
+    begin(name, rate, hyper)
+    return OPTIMIZERS[name].step(params, gradient, moments, 0, l2, rate, hyper)
 
 
-def call_update(step, table, p, g, moments, l2, rate, factors, hyper, squares):
-    begin_step(step, p, moments, rate, hyper)
-    update(step, table, p, g, moments, l2, rate, factors, hyper, squares, ONE)
-
-
-def call_update_of_threads(
-    step, table, p, g, moments, l2, rate, factors, hyper, squares, n_threads
-):
-    begin_step(step, p, moments, rate, hyper)
+def call_update(addresses, table, state, l2, rate, factors, squares, n_threads):
+    """The threads' shares, one after the other, the last one first."""
+    begin_step(addresses[0], rate, state.hyper)
     for rank in range(n_threads - 1, -1, -1):
         team = Team(rank, n_threads, 0, 0, 0)
-        update(step, table, p, g, moments, l2, rate, factors, hyper, squares, team)
+        update(addresses[1], table, state, l2, rate, factors, squares, team)
 
 
 def test_every_row_is_tested():
@@ -156,49 +158,52 @@ def stretches(n_weights, n_params, group_edge=0):
 each_n_weights = pytest.mark.parametrize("n_weights", [0, 1, 1000, 1808, 2000, 20_000])
 
 
+def state_of(params, gradient, moments, hyper):
+    return State(params, np.empty(0), gradient, moments, hyper, np.empty(0))
+
+
+def run_update(name, state, table, *, l2=0.3, rate=0.05, factors=(1, 1), n_threads=1):
+    """What `update` writes into the squares: all of them."""
+    squares = np.full(len(table), np.nan)
+    fixed = optimizer_addresses(name, state.params.dtype), table, state, l2, rate
+    as_kernel(call_update)(*fixed, np.array(factors, float), squares, n_threads)
+    return squares
+
+
 @each_case
 @each_n_weights
 def test_update_is_penalty_then_step(name, hyper, n_weights):
-    params, gradient, moments, hyper = big_step(name, hyper)
-    l2, rate = 0.3, 0.05
-    expected, wanted_moments = params.copy(), moments.copy()
-    wanted_gradient, wanted_hyper = gradient.copy(), hyper.copy()
-    wanted_gradient[:n_weights] += l2 * params[:n_weights]
+    state = state_of(*big_step(name, hyper))
+    expected = State(*map(np.copy, state))
+    params, gradient = expected.params, expected.gradient
     wanted_squares = (params[:n_weights] ** 2).sum()
-    take_step(name, expected, wanted_gradient, wanted_moments, 0.0, rate, wanted_hyper)
-    table = stretches(n_weights, params.size)
-    squares = np.full(len(table), np.nan)
+    gradient[:n_weights] += 0.3 * params[:n_weights]
+    take_step(name, params, gradient, expected.moments, 0.0, 0.05, expected.hyper)
 
-    step = step_address(name, params.dtype)
-    fixed = step, table, params, gradient, moments, l2, rate, np.ones(2)
-    as_kernel(call_update)(*fixed, hyper, squares)
+    table = stretches(n_weights, params.size)
+    squares = run_update(name, state, table)
     np.testing.assert_allclose(squares.sum(), wanted_squares, rtol=1e-12)
     np.testing.assert_array_equal(squares[table[:, DECAYS] == 0], 0)
-    np.testing.assert_array_equal(hyper, wanted_hyper)
-    np.testing.assert_allclose(params, expected, rtol=1e-13, atol=1e-15)
-    np.testing.assert_allclose(moments, wanted_moments, rtol=1e-13, atol=1e-15)
+    np.testing.assert_array_equal(state.hyper, expected.hyper)
+    for actual, wanted in zip(state[:1] + state[3:4], expected[:1] + expected[3:4]):
+        np.testing.assert_allclose(actual, wanted, rtol=1e-13, atol=1e-15)
 
 
 @each_case
 def test_each_group_has_its_own_rate(name, hyper):
-    params, gradient, moments, hyper = big_step(name, hyper)
-    edge, l2, rate, factors = 7_500, 0.3, 0.05, np.array([0.25, 2.0])
-    begun = hyper.copy()
-    OPTIMIZERS[name].step(params[:0], gradient[:0], moments, 0, 0.0, rate, begun)
-    expected = params.copy(), gradient.copy(), moments.copy()
-    for part, factor in (slice(edge), factors[0]), (slice(edge, None), factors[1]):
-        p, g, m = (a[..., part] for a in expected)
-        own_moments = np.ascontiguousarray(m)
-        OPTIMIZERS[name].step(p, g, own_moments, 0, l2, rate * factor, begun)
-        m[:] = own_moments
+    state, edge, factors = state_of(*big_step(name, hyper)), 7_500, (0.25, 2.0)
+    expected = State(*map(np.copy, state))
+    begin(name, 0.05, expected.hyper)
+    for part, factor in (slice(edge), 0.25), (slice(edge, None), 2.0):
+        p, g, m = expected.params[part], expected.gradient[part], expected.moments
+        own = np.ascontiguousarray(m[:, part])
+        step = OPTIMIZERS[name].step
+        step(p, g, own, 0, 0.3, 0.05 * factor, expected.hyper)
+        m[:, part] = own
 
-    table = stretches(params.size, params.size, edge)
-    squares = np.empty(len(table))
-    step = step_address(name, params.dtype)
-    fixed = step, table, params, gradient, moments, l2, rate, factors
-    as_kernel(call_update)(*fixed, hyper, squares)
-    np.testing.assert_array_equal(hyper, begun)
-    for actual, wanted in zip((params, gradient, moments), expected):
+    n = state.params.size
+    run_update(name, state, stretches(n, n, edge), factors=factors)
+    for actual, wanted in zip(state, expected):
         np.testing.assert_allclose(actual, wanted, rtol=1e-13, atol=1e-15)
 
 
@@ -209,14 +214,10 @@ def test_threads_share_an_update(name, hyper, n_weights, n_threads):
     """In whichever order they come, to the bit."""
     results = []
     for n in 1, n_threads:
-        params, gradient, moments, own_hyper = big_step(name, hyper)
-        table = stretches(n_weights, params.size)
-        squares = np.full(len(table), np.nan)
-        step = step_address(name, params.dtype)
-        fixed = step, table, params, gradient, moments, 0.3, 0.05, np.ones(2)
-        as_kernel(call_update_of_threads)(*fixed, own_hyper, squares, n)
-        arrays = params, gradient, moments, own_hyper, squares
-        results.append([array.tobytes() for array in arrays])
+        state = state_of(*big_step(name, hyper))
+        table = stretches(n_weights, state.params.size)
+        squares = run_update(name, state, table, n_threads=n)
+        results.append([array.tobytes() for array in (*state, squares)])
     assert results[0] == results[1]
 
 

@@ -123,3 +123,19 @@ def test_no_circle_keeps_a_fit_alive(kind):
         assert epochs() is None
     finally:
         gc.enable()
+
+
+def test_threads_stay_while_rows_are_augmented():
+    """They know the arguments of the first run only."""
+
+    def shift(X, Y, random_state):
+        return X + random_state.standard_normal(X.shape), Y
+
+    _, fit = make_fit(augmentation=shift, max_iter=5, batch_size=20)
+    arguments, losses = [], []
+    for record in fit.records():
+        arguments.append(fit._epochs._arguments)
+        losses.append(record.loss)
+    assert all(given is arguments[0] for given in arguments)
+    assert len(set(losses)) == 5
+    np.testing.assert_array_equal(DATA.X, X)

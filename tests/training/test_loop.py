@@ -10,7 +10,7 @@ from builders import DTYPES, epochs_of, flat, make_problem, train_naively
 from skmlp.machine import pace, threads
 from skmlp.machine.jit import DISABLED
 from skmlp.training import blocks, loop
-from skmlp.training.optimizer import Optimizer
+from skmlp.training.optimizer_state import OptimizerState
 
 SETTINGS = {
     "learning_rate": "constant",
@@ -40,7 +40,7 @@ def orders_of(problem, n_epochs=4):
 
 def train(problem, batch_size, name, **options):
     epochs = epochs_of(problem, batch_size, name, **options)
-    optimizer = Optimizer(name, problem.params.size, problem.params.dtype)
+    optimizer = OptimizerState(name, problem.params.size, problem.params.dtype)
     optimizer.configure(**SETTINGS)
     losses = []
     for order in orders_of(problem):

@@ -7,7 +7,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.schedules import Cosine, Plateau, Step, Warmup
-from skmlp.training.optimizer import Optimizer
+from skmlp.training.optimizer_state import OptimizerState
 from skmlp.training.schedules import SCHEDULES, SGD_ONLY
 
 SETTINGS = {
@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 def make(name="sgd", **settings):
-    optimizer = Optimizer(name, 5, np.float64)
+    optimizer = OptimizerState(name, 5, np.float64)
     optimizer.configure(**{**SETTINGS, **settings})
     return optimizer
 
@@ -35,7 +35,7 @@ def make(name="sgd", **settings):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_memory_and_own_parameters(name, dtype):
-    optimizer = Optimizer(name, 5, dtype)
+    optimizer = OptimizerState(name, 5, dtype)
     assert optimizer.moments.shape == (OPTIMIZERS[name].n_moments, 5)
     assert optimizer.moments.dtype == dtype
     assert not optimizer.moments.any()
@@ -200,10 +200,10 @@ def test_a_changed_initial_rate_rescales_any_schedule(schedule):
 
 
 def take_step(row, params, gradient, optimizer, rate):
-    """As kernels do: an empty stretch, then all parameters as one."""
-    for n in 0, params.size:
-        memory = optimizer.moments, 0, 0.0, rate, optimizer.hyper
-        row.step(params[:n], gradient[:n], *memory)
+    """All parameters as one stretch."""
+    if row.begin is not None:
+        row.begin(rate, optimizer.hyper)
+    row.step(params, gradient, optimizer.moments, 0, 0.0, rate, optimizer.hyper)
 
 
 def holder(params):
@@ -274,7 +274,7 @@ def test_every_optimizer_is_tried():
 def minimum(name, function, n_steps, **settings):
     """What is left after ten epochs."""
     settings = {"beta_1": 0.9, "rho": 0.9, "epsilon": 1e-8, **settings}
-    optimizer, x = Optimizer(name, 2, np.float64), np.array([-1.2, 1.0])
+    optimizer, x = OptimizerState(name, 2, np.float64), np.array([-1.2, 1.0])
     optimizer.configure(**{**SETTINGS, **settings})
     for _ in range(10):
         with optimizer.training(holder(x)):

@@ -12,7 +12,7 @@ from skmlp.training.stopping import Patience
 _AHEAD = 512  # steps whose corrections are computed at once
 
 
-class Optimizer:
+class OptimizerState:
     """Moments, step count and learning rate of a stochastic solver.
 
     Parameters
