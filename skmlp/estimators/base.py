@@ -12,12 +12,9 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmlp.core.losses import LOSSES
 from skmlp.estimators.effects import warn_of_ignored
 from skmlp.estimators.fitted import KNOWN_LINKS, FittedNetwork
 from skmlp.estimators.gate import (
-    check_range,
-    check_sample_weight,
     check_sparse_structure,
     is_settled,
     is_settled_target,
@@ -29,9 +26,9 @@ from skmlp.estimators.publishing import VALIDATION_CURVES, Publishing
 from skmlp.estimators.recording import Recording
 from skmlp.estimators.settings import STOCHASTIC_SOLVERS, Settings
 from skmlp.estimators.split import split_set, validation_size, whole_set
-from skmlp.estimators.validation import Validating, check_given
+from skmlp.estimators.validation import Validating, check_given, encoded
 from skmlp.machine.warning import warn
-from skmlp.training.fit import Fit, Objective
+from skmlp.training.fit import Fit
 from skmlp.training.initialization import initialize_network
 from skmlp.training.lbfgs import LbfgsFit
 from skmlp.training.model import Carried, Model
@@ -136,9 +133,10 @@ class BaseMLP(
         warn_of_ignored(self, self._rules(), given or self.early_stopping)
         if incremental:
             self._learn_classes(y, classes)
-        X, Y, weight = self._validate_fit(X, y, sample_weight, incremental, resume)
-        n_outputs = Y.shape[1] * LOSSES[self._core_loss()].per_target
-        sizes = [X.shape[1], *hidden_layer_sizes, n_outputs]
+        X, Y, weight, targets = self._validate_fit(
+            X, y, sample_weight, incremental, resume
+        )
+        sizes = [X.shape[1], *hidden_layer_sizes, targets.n_outputs(Y)]
         architecture = self._make_architecture(sizes)
         if not (incremental and hasattr(self, "_random_state")):
             self._random_state = check_random_state(self.random_state)
@@ -147,17 +145,24 @@ class BaseMLP(
             self._resume(architecture)
         else:
             self._initialize(architecture, X.dtype)
-        self._describe_network()
+        self._describe_network(targets)
         self._prepare_curves(incremental, validating=given or self.early_stopping)
         dtype = self._params.dtype if self._is_stochastic() else np.float64
         validation = None
         if given:
-            validation = self._own_validation(*own_validation, dtype, Y.shape[1])
-        training, validation = self._training_set(X, Y, weight, dtype, validation)
+            validation = self._own_validation(
+                own_validation, targets, dtype, Y.shape[1]
+            )
+        training, validation = self._training_set(
+            X, Y, weight, dtype, validation, targets
+        )
         self._check_penalty(training.mean_weight, dtype)
-        self._try_scorer(validation)
+        self._try_scorer(validation, targets)
         model = self._model()
-        fit = self._make_fit(model, training, validation, resume, incremental)
+        judge = None
+        if validation is not None:
+            judge = partial(self._validate, validation=validation, targets=targets)
+        fit = self._make_fit(model, training, targets, judge, resume, incremental)
         fit.run(self._record)
         return self._take_over(fit, model, training, incremental)
 
@@ -166,17 +171,14 @@ class BaseMLP(
         carried = replace(vars(self).get("_carried") or Carried())
         return Model(self._architecture, self._params, carried)
 
-    def _make_fit(self, model, training, validation, resume, incremental):
-        judge = None
-        if validation is not None:
-            judge = partial(self._validate, validation=validation)
-            if resume and self.early_stopping:
-                _, self.best_validation_score_ = judge(self._params)
+    def _make_fit(self, model, training, targets, judge, resume, incremental):
+        if judge is not None and resume and self.early_stopping:
+            _, self.best_validation_score_ = judge(self._params)
         best = self.best_validation_score_ if self.early_stopping else self.best_loss_
         return (Fit if self._is_stochastic() else LbfgsFit)(
             model,
             training,
-            Objective(self._core_loss(), self._loss_hyper()),
+            targets.objective,
             self._settings(training.rows.size),
             judge=judge,
             best=best,
@@ -205,25 +207,18 @@ class BaseMLP(
     def _learn_classes(self, y, classes):
         """Before the first rows of partial_fit."""
 
-    def _validate_all(self, X, y, sample_weight, encode, resume):
-        """Checked X, targets of shape (n_samples, n_outputs), weights or None."""
-        X, y = self._validate_rows(X, y, resume)
-        weight = check_sample_weight(sample_weight, X)
-        Y = encode(y, X.dtype)
-        check_range(Y, X.dtype)
-        return X, Y, self._weigh_classes(Y, weight)
-
     def _validate_fit(self, X, y, sample_weight, incremental, resume):
         """Checked training rows; sparse rows of weight zero are left out."""
-        encode = partial(self._encode, incremental=incremental)
-        X, Y, weight = self._validate_all(X, y, sample_weight, encode, resume)
+        X, y = self._validate_rows(X, y, resume)
+        targets = self._learn_targets(y, incremental)
+        Y, weight = encoded(targets, X, y, sample_weight)
         if resume:
             network = self._current_network(X.dtype)
             self._network = network._replace(params=network.params.copy())
         if sparse.issparse(X) and weight is not None and not weight.all():
             counts = weight > 0  # how many entries rows have decides on chunks
             X, Y, weight = X[counts], Y[counts], weight[counts]
-        return X, Y, weight
+        return X, Y, weight, targets
 
     def _validate_rows(self, X, y, resume):
         fitted = resume and "_network" in vars(self)
@@ -256,17 +251,13 @@ class BaseMLP(
             y = column_or_1d(y)
         return X, y
 
-    def _encode(self, y, dtype, incremental):
-        """Targets as an array of shape (n_samples, n_outputs)."""
-        return self._encode_known(y, dtype)
+    @abstractmethod
+    def _learn_targets(self, y, incremental):
+        """What validated y is, for `fit` and `partial_fit`."""
 
     @abstractmethod
-    def _encode_known(self, y, dtype):
-        """Encode targets by what is already learned, such as the classes."""
-
-    def _weigh_classes(self, Y, weight):
-        """Weights of rows, with those of their classes."""
-        return weight
+    def _targets(self):
+        """What the targets of the fitted estimator are."""
 
     def _check_penalty(self, mean_weight, dtype):
         """Refuse weights of rows so small that the penalty overflows beside them."""
@@ -310,48 +301,39 @@ class BaseMLP(
         for name in _RESUMED:
             vars(self).pop(name, None)
 
-    def _describe_network(self):
+    def _describe_network(self, targets):
         self.n_layers_ = len(self._layout.sizes)
         self.n_outputs_ = int(self._layout.sizes[-1])
         self.n_parameters_ = self._layout.n_params
-        self.out_activation_ = LOSSES[self._core_loss()].link
+        self.out_activation_ = targets.link
         self._network = self._labelled(self._network)
 
     def _labelled(self, network):
         """The network with its link, and with classes if it has any."""
-        link = vars(self).get("out_activation_") or LOSSES[self._core_loss()].link
+        link = vars(self).get("out_activation_") or self._targets().link
         if link not in KNOWN_LINKS:
             raise ValueError(
                 f"out_activation_ must be among {sorted(KNOWN_LINKS)}, got {link!r}."
             )
         return network._replace(link=link)
 
-    @abstractmethod
-    def _core_loss(self):
-        """Name of the loss in the core's table."""
-
-    def _loss_hyper(self):
-        """Parameters of the loss, by name."""
-        names = LOSSES[self._core_loss()].hyper
-        return {name: getattr(self, name) for name in names}
-
-    def _training_set(self, X, Y, weight, dtype, validation):
+    def _training_set(self, X, Y, weight, dtype, validation, targets):
         """(rows to train on, rows to validate on or None)."""
         if validation is not None or not self.early_stopping:
-            return whole_set(X, Y, weight, dtype, validation)
-        return split_set(
-            X,
-            Y,
-            weight,
-            dtype,
-            size=validation_size(
-                X.shape[0] if weight is None else np.count_nonzero(weight),
-                self.validation_fraction,
-                self._n_classes_to_validate(),
-            ),
-            stratify=self._stratify(Y),
-            random_state=self._split_generator(),
-        )
+            training = whole_set(X, Y, weight, dtype)
+        else:
+            n_rows = X.shape[0] if weight is None else np.count_nonzero(weight)
+            fraction, n_classes = self.validation_fraction, targets.n_classes
+            training, validation = split_set(
+                X,
+                Y,
+                weight,
+                dtype,
+                size=validation_size(n_rows, fraction, n_classes),
+                stratify=targets.strata(Y),
+                random_state=self._split_generator(),
+            )
+        return targets.for_training(training), validation
 
     def _split_generator(self):
         """The generator at the first split: a warm start must validate on the same
@@ -362,12 +344,6 @@ class BaseMLP(
         generator = np.random.RandomState()
         generator.set_state(self._split_state)
         return generator
-
-    def _n_classes_to_validate(self):
-        return 0
-
-    def _stratify(self, Y):
-        return None
 
     def _network_and_rows(self, X):
         """The network of this moment, and users' X, validated for it and packed."""

@@ -14,13 +14,13 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
-from skmlp.core.inputs import read_only
 from skmlp.estimators.base import BaseMLP, finite
-from skmlp.estimators.class_weight import weigh_classes, weigh_labels
-from skmlp.estimators.gate import (
-    check_size_of_weights,
-    native,
-    under_usual_errors,
+from skmlp.estimators.gate import native, under_usual_errors
+from skmlp.estimators.targets import (
+    ClassTargets,
+    binarizer_of,
+    codes_of,
+    fitted_binarizer,
 )
 
 
@@ -445,7 +445,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return (y_pred > 0.5).astype(int)
         if len(network.classes) == 1:
             return np.repeat(network.classes, len(y_pred))
-        return network.classes[_codes(y_pred)]
+        return network.classes[codes_of(y_pred)]
 
     @under_usual_errors
     def predict_proba(self, X):
@@ -487,50 +487,24 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return np.log(self.predict_proba(X))
 
-    def _encode(self, y, dtype, incremental):
+    def _learn_targets(self, y, incremental):
         y = native(y)
         if not (hasattr(self, "classes_") and (self.warm_start or incremental)):
-            self._label_binarizer = _fitted_binarizer(y)
+            self._label_binarizer = fitted_binarizer(y)
             self.classes_ = self._label_binarizer.classes_
         elif self.warm_start:
             self._check_same_classes(unique_labels(y))
-        if self.label_smoothing and self._is_multilabel():
+        targets = self._targets()
+        if self.label_smoothing and targets.multilabel:
             raise ValueError(
                 "label_smoothing moves probability from the true class to the others,"
                 " but multilabel targets do not exclude each other: set"
                 " label_smoothing=0."
             )
-        return self._encode_known(y, dtype)
+        return targets
 
-    def _encode_known(self, y, dtype):
-        """The label binarizer's encoding, in the working dtype if possible."""
-        if y.ndim != 1 or self._is_multilabel():
-            self._check_kind(y)
-            self._check_classes(unique_labels(y))
-            return self._label_binarizer.transform(y)
-        try:
-            codes = np.searchsorted(self.classes_, y)
-        except TypeError as error:
-            raise ValueError(
-                f"`y` has labels that cannot be compared with `self.classes_`,"
-                f" {self.classes_}: {error}."
-            ) from error
-        codes[codes == len(self.classes_)] = 0
-        if not np.array_equal(self.classes_[codes], y):
-            self._check_classes(np.unique(y))
-        if len(self.classes_) <= 2:
-            return (codes == 1).astype(dtype).reshape(-1, 1)
-        Y = np.zeros((len(y), len(self.classes_)), dtype)
-        Y[np.arange(len(y)), codes] = 1
-        return Y
-
-    def _check_kind(self, y):
-        kind = type_of_target(y)
-        if kind.startswith("multilabel") != self._is_multilabel():
-            raise ValueError(
-                f"`y` is of the kind {kind!r}, but the classifier is trained on"
-                f" {self._label_binarizer.y_type_!r}: pass targets of the same kind."
-            )
+    def _targets(self):
+        return self._part(ClassTargets, binarizer=self._label_binarizer)
 
     def _check_same_classes(self, classes):
         if set(classes) != set(self.classes_):
@@ -539,41 +513,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f" the previous call to fit. Previously got {self.classes_}, `y`"
                 f" has {classes}"
             )
-
-    def _check_classes(self, classes):
-        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has"
-                f" {self.classes_}. 'y' has {classes}."
-            )
-
-    def _decode(self, Y):
-        return Y.astype(int) if self._is_multilabel() else self.classes_[_codes(Y)]
-
-    def _is_multilabel(self):
-        return self._label_binarizer.y_type_.startswith("multilabel")
-
-    def _weigh_classes(self, Y, weight):
-        if self.class_weight is None:
-            return weight
-        if self._is_multilabel():
-            weight = weigh_labels(self.class_weight, Y, weight)
-        else:
-            codes = _codes(Y)
-            weight = weigh_classes(self.class_weight, self.classes_, codes, weight)
-        if not weight.any():
-            raise ValueError("class_weight gives all rows the weight zero.")
-        check_size_of_weights(weight, "class_weight")
-        return weight
-
-    def _training_set(self, *arguments):
-        training, validation = super()._training_set(*arguments)
-        if not self.label_smoothing:
-            return training, validation
-        Y, share = training.data.Y, self.label_smoothing / max(2, len(self.classes_))
-        smooth = read_only(Y * (1 - self.label_smoothing) + share)
-        data = training.data._replace(Y=smooth)
-        return training._replace(data=data), validation
 
     def _labelled(self, network):
         binarizer = self._restored_binarizer(network)
@@ -591,7 +530,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                     "classes_ must be set beside coefs_ and intercepts_, before the"
                     " weights can be used, or call fit."
                 )
-            self._label_binarizer = _binarizer_of(
+            self._label_binarizer = binarizer_of(
                 np.asarray(self.classes_), vars(self).get("out_activation_")
             )
         binarizer = self._label_binarizer
@@ -605,51 +544,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             )
         return binarizer
 
-    def _core_loss(self):
-        multiclass = self._label_binarizer.y_type_ == "multiclass"
-        return self.loss if multiclass else f"binary_{self.loss}"
-
-    def _n_classes_to_validate(self):
-        return 0 if self._is_multilabel() else len(self.classes_)
-
-    def _stratify(self, Y):
-        return Y.astype(bool) if Y.shape[1] == 1 else None
-
-    def _score(self, Y, y_pred, sample_weight):
-        if self._is_multilabel():
-            hits = ((y_pred > 0.5) == (Y > 0.5)).all(axis=1)
-        else:
-            hits = _codes(y_pred) == _codes(Y)
-        return np.average(hits, weights=sample_weight)
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = not self.label_smoothing
         return tags
-
-
-def _fitted_binarizer(y):
-    """``LabelBinarizer().fit(y)``, for most vectors of integers in a tenth of the time.
-
-    Where most of them differ, some versions of scikit-learn have a warning.
-    """
-    binarizer = LabelBinarizer()
-    if y.ndim != 1 or y.dtype.kind not in "iu":
-        return binarizer.fit(y)
-    classes = np.unique(y)
-    if 2 * len(classes) > len(y):
-        return binarizer.fit(y)
-    binarizer.classes_, binarizer.sparse_input_ = classes, False
-    binarizer.y_type_ = "binary" if len(classes) <= 2 else "multiclass"
-    return binarizer
-
-
-def _binarizer_of(classes, link):
-    """A binarizer made from classes; with independent outputs they are labels."""
-    binarizer = LabelBinarizer().fit(classes)
-    if link == "logistic" and len(classes) > 2:
-        binarizer.y_type_ = "multilabel-indicator"
-    return binarizer
 
 
 def _inside_unit_interval(y_prob):
@@ -657,10 +555,3 @@ def _inside_unit_interval(y_prob):
     info = np.finfo(y_prob.dtype)
     np.maximum(y_prob, info.tiny, out=y_prob)
     return np.minimum(y_prob, 1 - info.epsneg, out=y_prob)
-
-
-def _codes(y_prob):
-    """Index of the most probable class."""
-    if y_prob.shape[1] == 1:
-        return (y_prob[:, 0] > 0.5).astype(np.intp)
-    return y_prob.argmax(axis=1)

@@ -171,12 +171,13 @@ class FlatParameters:
         which its own tests call. The ``buffers`` are not used."""
         weight, mean_weight = relative_weights(sample_weight)
         params = np.array(packed_coef_inter, dtype=np.float64)
+        loss, hyper = self._targets().objective
         epochs = Epochs(
             self._architecture,
             params,
             make_data(X, params.dtype, y, weight),
-            loss=self._core_loss(),
-            loss_hyper=self._loss_hyper(),
+            loss=loss,
+            loss_hyper=hyper,
             alpha=self.alpha,
             mean_weight=mean_weight,
             batch_size=len(y),

@@ -4,19 +4,16 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import d2_pinball_score
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from skmlp.core.losses import LOSSES
 from skmlp.estimators.base import BaseMLP
-from skmlp.estimators.gate import as_numbers, under_usual_errors
-from skmlp.machine.warning import shown
+from skmlp.estimators.gate import under_usual_errors
+from skmlp.estimators.targets import RealTargets, without_single_column
 
 _LINKS = "identity", "gaussian", "exp"
-_NEAR_POLE = 1e-8
-_NOT_NEGATIVE = "poisson", "tweedie"
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -452,14 +449,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         network, y_pred = self._predict_raw(X)
         if network.link == "gaussian":
-            y_pred, std = map(_without_single_column, np.hsplit(y_pred, 2))
+            y_pred, std = map(without_single_column, np.hsplit(y_pred, 2))
             return (y_pred, std) if return_std else y_pred
         if return_std:
             raise ValueError(
                 "return_std=True needs the standard deviations that only"
                 " loss='gaussian_nll' fits."
             )
-        return _without_single_column(y_pred)
+        return without_single_column(y_pred)
 
     @under_usual_errors
     def score(self, X, y, sample_weight=None):
@@ -489,7 +486,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
         check_consistent_length(y_pred, y, sample_weight)
         Y = np.broadcast_to(y.reshape(len(y), -1), y_pred.shape)
-        return self._score(Y, y_pred, sample_weight)
+        return self._targets().score(Y, y_pred, sample_weight)
 
     def _check_combinations(self):
         super()._check_combinations()
@@ -506,7 +503,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                 " effect."
             )
         if self.loss == "quantile":
-            quantiles = self._quantiles()
+            quantiles = self._targets().quantiles
             inside = (quantiles > 0) & (quantiles < 1)
             rising = quantiles.ndim == 0 or (np.diff(quantiles) > 0).all()
             if quantiles.ndim > 1 or not (quantiles.size and inside.all() and rising):
@@ -515,87 +512,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
                     f" in rising order, got {self.quantile}."
                 )
 
-    def _quantiles(self):
-        try:
-            return np.asarray(self.quantile, np.float64)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise ValueError(
-                f"quantile must be a number in (0, 1), or a sequence of one or more in"
-                f" rising order, got {shown(self.quantile)}: {error}."
-            ) from error
+    def _learn_targets(self, y, incremental):
+        return self._targets()
 
-    def _encode_known(self, y, dtype):
-        if not isinstance(y, np.ndarray):
-            raise TypeError("Sparse targets are not supported: pass y.toarray().")
-        y = as_numbers(y)
-        self._check_sign(y, dtype)
-        Y = y.reshape(len(y), -1)
-        if self._core_loss() != "quantiles":
-            return Y
-        if Y.shape[1] > 1:
-            raise ValueError(
-                f"Several quantiles have an output each, and so would each of the"
-                f" {Y.shape[1]} targets: fit a regressor for each target, or ask for"
-                " one quantile."
-            )
-        return np.repeat(Y, np.size(self.quantile), axis=1)
-
-    def _decode(self, Y):
-        return _without_single_column(
-            Y[:, :1] if self._core_loss() == "quantiles" else Y
-        )
-
-    def _check_sign(self, y, dtype):
-        loss = self._core_loss()
-        if loss in _NOT_NEGATIVE and np.any(y < 0):
-            raise ValueError(
-                f"loss='{self.loss}' needs targets y >= 0, got negative ones."
-            )
-        if loss == "gamma" and np.any(y.astype(dtype, copy=False) <= 0):
-            raise ValueError(
-                f"loss='{self.loss}' needs targets y > 0 here, got others:"
-                " loss='tweedie' with tweedie_power < 2 allows zeros."
-            )
-
-    def _core_loss(self):
-        if self.loss == "quantile" and np.size(self.quantile) > 1:
-            return "quantiles"
-        if self.loss == "tweedie":  # whose formula has poles at both ends
-            for power, loss in (1, "poisson"), (2, "gamma"):
-                if abs(self.tweedie_power - power) < _NEAR_POLE:
-                    return loss
-        return self.loss
-
-    def _score(self, Y, y_pred, sample_weight):
-        if self.loss != "quantile":
-            return _r2(Y, y_pred[:, : Y.shape[1]], sample_weight)
-        quantiles = np.broadcast_to(self._quantiles(), Y.shape[1])
-        scores = [
-            d2_pinball_score(y, predicted, alpha=alpha, sample_weight=sample_weight)
-            for y, predicted, alpha in zip(Y.T, y_pred.T, quantiles)
-        ]
-        return np.mean(scores)
+    def _targets(self):
+        return self._part(RealTargets)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = self._core_loss() != "quantiles"
-        tags.target_tags.positive_only = self.loss in {*_NOT_NEGATIVE, "gamma"}
+        tags.target_tags.multi_output = self._targets().core_loss != "quantiles"
+        tags.target_tags.positive_only = self._targets().positive_only
         return tags
-
-
-def _r2(Y, y_pred, weight):
-    """``r2_score`` without its checks, which take longer than an epoch."""
-    dtype = np.result_type(Y, *(() if weight is None else (weight,)))
-    Y, y_pred = Y.astype(dtype, copy=False), y_pred.astype(dtype, copy=False)
-    factor = 1.0 if weight is None else weight[:, np.newaxis]
-    mean = np.average(Y, axis=0, weights=weight)
-    residual = np.sum(factor * (Y - y_pred) ** 2, axis=0)
-    spread = np.sum(factor * (Y - mean) ** 2, axis=0)
-    scores = (residual == 0).astype(dtype)
-    usual = (residual != 0) & (spread != 0)
-    scores[usual] = 1 - residual[usual] / spread[usual]
-    return scores.mean()
-
-
-def _without_single_column(y_pred):
-    return y_pred.ravel() if y_pred.shape[1] == 1 else y_pred

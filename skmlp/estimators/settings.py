@@ -119,8 +119,8 @@ class Settings:
 
     def _part(self, kind, **others):
         """Parameters as fields of the same names, but for ``others``."""
-        names = kind._fields
-        return kind(*(others.get(name, getattr(self, name)) for name in names))
+        names = [name for name in kind.__match_args__ if name not in others]
+        return kind(**{name: getattr(self, name) for name in names}, **others)
 
     def _batch_size(self, n_rows):
         if self.batch_size == "auto":

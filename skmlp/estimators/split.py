@@ -15,12 +15,11 @@ def counting_rows(n_rows, weight):
     return np.arange(n_rows) if weight is None else np.flatnonzero(weight)
 
 
-def whole_set(X, Y, weight, dtype, validation=None):
+def whole_set(X, Y, weight, dtype):
     """Train on all rows that count."""
     rows = counting_rows(X.shape[0], weight)
     weight, mean_weight = _relative_weights(weight, rows)
-    rows = TrainingRows(make_data(X, dtype, Y, weight), rows, mean_weight)
-    return rows, validation
+    return TrainingRows(make_data(X, dtype, Y, weight), rows, mean_weight)
 
 
 def split_set(X, Y, weight, dtype, *, size, stratify, random_state):

@@ -1,6 +1,5 @@
 """Validation rows, the user's own or set aside, and what is found on them."""
 
-from abc import abstractmethod
 from contextlib import contextmanager
 from math import isfinite, isnan
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from sklearn.metrics import check_scoring
 from sklearn.metrics._scorer import _BaseScorer
 
 from skmlp.core.inputs import Data
+from skmlp.estimators.gate import check_range, check_sample_weight
 from skmlp.machine.warning import shown
 from skmlp.training.inference import apply_link, mean_loss
 from skmlp.training.rows import make_data
@@ -38,6 +38,14 @@ def make_validation(X, Y, sample_weight, dtype):
     return Validation(X, make_data(X, dtype, Y), sample_weight)
 
 
+def encoded(targets, X, y, sample_weight):
+    """(encoded targets, weights or None), checked, for validated rows."""
+    weight = check_sample_weight(sample_weight, X)
+    Y = targets.encode(y, X.dtype)
+    check_range(Y, X.dtype)
+    return Y, targets.weigh(Y, weight)
+
+
 def check_given(X_val, y_val, sample_weight_val):
     """Whether users bring validation rows of their own.
 
@@ -60,12 +68,12 @@ def check_given(X_val, y_val, sample_weight_val):
 class Validating:
     """The part of an estimator that judges itself by rows it is not trained on."""
 
-    def _own_validation(self, X_val, y_val, sample_weight_val, dtype, n_targets):
+    def _own_validation(self, given, targets, dtype, n_targets):
         """Users' validation rows, checked like those for training."""
         with _errors_that_name("X_val and y_val"):
-            X, Y, weight = self._validate_all(
-                X_val, y_val, sample_weight_val, self._encode_known, resume=True
-            )
+            X_val, y_val, sample_weight_val = given
+            X, y = self._validate_rows(X_val, y_val, resume=True)
+            Y, weight = encoded(targets, X, y, sample_weight_val)
         if Y.shape[1] != n_targets:
             raise ValueError(
                 f"y_val has {Y.shape[1]} targets, but y has {n_targets}: pass the same"
@@ -78,12 +86,12 @@ class Validating:
             )
         return make_validation(X, Y, weight, dtype)
 
-    def _validate(self, params, validation):
+    def _validate(self, params, validation, targets):
         """(mean loss, score) on the validation rows, NaN after divergence."""
         data, weight = validation.data, validation.sample_weight
         network = self._network._replace(params=params)
         y_pred = network.predict(data, "identity")
-        loss, hyper = self._core_loss(), self._loss_hyper()
+        loss, hyper = targets.objective
         loss = mean_loss(y_pred, data.Y, weight, loss=loss, hyper=hyper)
         apply_link(y_pred, network.link)
         if not np.isfinite(y_pred).all():
@@ -91,14 +99,10 @@ class Validating:
         if self.scoring == "loss":
             return loss, -loss
         if self.scoring is None:
-            return loss, float(self._score(data.Y, y_pred, weight))
-        return loss, self._score_by_scorer(params, validation)
+            return loss, float(targets.score(data.Y, y_pred, weight))
+        return loss, self._score_by_scorer(params, validation, targets)
 
-    @abstractmethod
-    def _score(self, Y, y_pred, sample_weight):
-        """Accuracy or R2 of predictions after the link."""
-
-    def _score_by_scorer(self, params, validation):
+    def _score_by_scorer(self, params, validation, targets):
         """Score by the user's scorer of an estimator with the current weights."""
         judged = self._twin()
         judged._set_parameters(params.astype(self._params.dtype))
@@ -106,7 +110,7 @@ class Validating:
         weight = validation.sample_weight
         weight = {} if weight is None else {"sample_weight": weight}
         scorer = check_scoring(judged, self.scoring)
-        y = self._decode(validation.data.Y)
+        y = targets.decode(validation.data.Y)
         score = scorer(judged, validation.X, y, **weight)
         try:
             number = float(score) if np.ndim(score) == 0 else None
@@ -126,7 +130,7 @@ class Validating:
             )
         return number
 
-    def _try_scorer(self, validation):
+    def _try_scorer(self, validation, targets):
         """Refuse one of scikit-learn's scorers before training, where it does not fit.
 
         Functions of users may count their calls: they are left in peace.
@@ -135,16 +139,12 @@ class Validating:
         if validation is None or own or self.scoring in (None, "loss"):
             return
         try:
-            self._score_by_scorer(self._params, validation)
+            self._score_by_scorer(self._params, validation, targets)
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"scoring={shown(self.scoring)} does not fit {type(self).__name__} and"
                 f" these validation rows: {error}"
             ) from error
-
-    @abstractmethod
-    def _decode(self, Y):
-        """Users' targets of encoded ones."""
 
 
 @contextmanager
