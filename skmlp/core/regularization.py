@@ -25,15 +25,6 @@ from skmlp.machine.forms import Form
 from skmlp.machine.intrinsics import address, matrix_view, vector_view
 from skmlp.machine.jit import jit
 
-# Parameters of the estimators, with the values at which they do nothing.
-OFF = {
-    "l1_ratio": 0,
-    "weight_decay": 0,
-    "clip_value": None,
-    "clip_norm": None,
-    "max_norm": None,
-    "ema_decay": None,
-}
 PREPARE = Form(
     *("vector", "vector", "index", "scalar", "scalar", "hyper"), returns="scalar"
 )
@@ -68,7 +59,17 @@ class Regularization(NamedTuple):
     limits: np.ndarray
 
 
-def make_regularization(dtype, optimizer="none", **settings):
+def make_regularization(
+    dtype,
+    optimizer="none",
+    *,
+    l1_ratio=0.0,
+    weight_decay=0.0,
+    clip_value=None,
+    clip_norm=None,
+    max_norm=None,
+    ema_decay=None,
+):
     """Compile what is asked for, and nothing else.
 
     Parameters
@@ -76,24 +77,24 @@ def make_regularization(dtype, optimizer="none", **settings):
     dtype : dtype
     optimizer : str, default="none"
         Row of the optimizer table.
-    **settings : float or None
-        Some of the parameters in ``OFF``; the others are off.
+    l1_ratio, weight_decay : float, default=0.0
+    clip_value, clip_norm, max_norm, ema_decay : float or None, default=None
+        The estimators' parameters of these names.
     """
-    l1_ratio, weight_decay, *limits = {**OFF, **settings}.values()
-    clip_value, clip_norm, max_norm, ema_decay = limits
     clips = clip_value is not None or clip_norm is not None
+    # Weights decay between penalty and step, which must then be apart.
+    prepares = l1_ratio > 0 or clips or weight_decay > 0
     leads = OPTIMIZERS[optimizer].lead is not None
-    asked = {  # decay comes between penalty and step, which must then be apart
-        _prepare: l1_ratio > 0 or clips or weight_decay > 0,
-        _decay_behind if leads else _decay: weight_decay > 0,
-        _bound_behind if leads else _bound: max_norm is not None,
-        _average: ema_decay is not None,
-    }
+    decay, bound = (_decay_behind, _bound_behind) if leads else (_decay, _bound)
+    limits = clip_value, clip_norm, max_norm, ema_decay
     return Regularization(
-        *(address(kernel, dtype) if on else 0 for kernel, on in asked.items()),
-        float(l1_ratio),
-        float(weight_decay),
-        np.array([np.inf if limit is None else limit for limit in limits]),
+        prepare=address(_prepare, dtype) if prepares else 0,
+        decay=address(decay, dtype) if weight_decay > 0 else 0,
+        bound=address(bound, dtype) if max_norm is not None else 0,
+        average=address(_average, dtype) if ema_decay is not None else 0,
+        l1_ratio=float(l1_ratio),
+        weight_decay=float(weight_decay),
+        limits=np.array([np.inf if limit is None else limit for limit in limits]),
     )
 
 

@@ -12,7 +12,6 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmlp.estimators.effects import warn_of_ignored
 from skmlp.estimators.fitted import KNOWN_LINKS, FittedNetwork
 from skmlp.estimators.gate import (
     check_sparse_structure,
@@ -21,12 +20,13 @@ from skmlp.estimators.gate import (
     refuse_times,
     under_usual_errors,
 )
-from skmlp.estimators.parameters import FlatParameters
+from skmlp.estimators.parameters import STOCHASTIC_SOLVERS, Case, check_choices
 from skmlp.estimators.publishing import VALIDATION_CURVES, Publishing
 from skmlp.estimators.recording import Recording
-from skmlp.estimators.settings import STOCHASTIC_SOLVERS, Settings
-from skmlp.estimators.split import split_set, validation_size, whole_set
+from skmlp.estimators.settings import Settings
+from skmlp.estimators.split import Rows, split_set, whole_set
 from skmlp.estimators.validation import Validating, check_given, encoded
+from skmlp.estimators.weights import FlatWeights
 from skmlp.machine.warning import warn
 from skmlp.training.fit import Fit
 from skmlp.training.initialization import initialize_network
@@ -48,7 +48,7 @@ _RESUMED = (
 
 
 class BaseMLP(
-    Settings, FlatParameters, Validating, Recording, Publishing, BaseEstimator, ABC
+    Settings, FlatWeights, Validating, Recording, Publishing, BaseEstimator, ABC
 ):
     """Base of the multi-layer perceptrons; not for direct use."""
 
@@ -123,57 +123,64 @@ class BaseMLP(
         incremental,
         classes,
     ):
-        if incremental and self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        hidden_layer_sizes = self._hidden_layer_sizes()
         resume = self._has_parameters() and (self.warm_start or incremental)
-        self._check_learning_rate()
-        self._check_combinations()
-        given = check_given(*own_validation)
-        warn_of_ignored(self, self._rules(), given or self.early_stopping)
+        validates = check_given(*own_validation) or self.early_stopping
         if incremental:
             self._learn_classes(y, classes)
-        X, Y, weight, targets = self._validate_fit(
-            X, y, sample_weight, incremental, resume
-        )
-        sizes = [X.shape[1], *hidden_layer_sizes, targets.n_outputs(Y)]
+        rows = self._gate(X, y, sample_weight, incremental, resume)
+        self._check_choices(rows, validates, incremental)
+        self._set_up_network(rows, incremental, resume)
+        self._prepare_curves(incremental, validates)
+        training, validation = self._training_set(rows, own_validation)
+        model = self._model()
+        if resume and self.early_stopping:
+            _, self.best_validation_score_ = self._validate(model.params, validation)
+        fit = self._make_fit(model, training, rows.targets, validation, incremental)
+        fit.run(self._record)
+        return self._take_over(fit, model, training, incremental)
+
+    def _gate(self, X, y, sample_weight, incremental, resume):
+        """Checked training rows; sparse rows of weight zero are left out."""
+        X, y = self._validate_rows(X, y, resume)
+        targets = self._learn_targets(y, incremental)
+        Y, weight = encoded(targets, X, y, sample_weight)
+        if resume:
+            network = self._current_network(X.dtype)
+            self._network = network._replace(params=network.params.copy())
+        if sparse.issparse(X) and weight is not None and not weight.all():
+            counts = weight > 0  # how many entries rows have decides on chunks
+            X, Y, weight = X[counts], Y[counts], weight[counts]
+        return Rows(X, Y, weight, targets)
+
+    def _check_choices(self, rows, validates, incremental):
+        """Refuse parameters that make no sense together, or with the data."""
+        self._check_learning_rate()
+        is_sparse, multilabel = sparse.issparse(rows.X), rows.targets.multilabel
+        case = Case(self, validates, incremental, is_sparse, multilabel)
+        check_choices(case, self._parameters, self._rules())
+
+    def _set_up_network(self, rows, incremental, resume):
+        """The network to train: the one that there is, or a new one."""
+        n_features, n_outputs = rows.X.shape[1], rows.targets.n_outputs(rows.Y)
+        sizes = [n_features, *self._hidden_layer_sizes(), n_outputs]
         architecture = self._make_architecture(sizes)
         if not (incremental and hasattr(self, "_random_state")):
             self._random_state = check_random_state(self.random_state)
-        self._check_dense(X)
         if resume:
             self._resume(architecture)
         else:
-            self._initialize(architecture, X.dtype)
-        self._describe_network(targets)
-        self._prepare_curves(incremental, validating=given or self.early_stopping)
-        dtype = self._params.dtype if self._is_stochastic() else np.float64
-        validation = None
-        if given:
-            validation = self._own_validation(
-                own_validation, targets, dtype, Y.shape[1]
-            )
-        training, validation = self._training_set(
-            X, Y, weight, dtype, validation, targets
-        )
-        self._check_penalty(training.mean_weight, dtype)
-        self._try_scorer(validation, targets)
-        model = self._model()
-        judge = None
-        if validation is not None:
-            judge = partial(self._validate, validation=validation, targets=targets)
-        fit = self._make_fit(model, training, targets, judge, resume, incremental)
-        fit.run(self._record)
-        return self._take_over(fit, model, training, incremental)
+            self._initialize(architecture, rows.X.dtype)
+        self._describe_network(rows.targets)
 
     def _model(self):
         """The model to train, with what the previous fit carries on."""
         carried = replace(vars(self).get("_carried") or Carried())
         return Model(self._architecture, self._params, carried)
 
-    def _make_fit(self, model, training, targets, judge, resume, incremental):
-        if judge is not None and resume and self.early_stopping:
-            _, self.best_validation_score_ = judge(self._params)
+    def _make_fit(self, model, training, targets, validation, incremental):
+        judge = None
+        if validation is not None:
+            judge = partial(self._validate, validation=validation)
         best = self.best_validation_score_ if self.early_stopping else self.best_loss_
         return (Fit if self._is_stochastic() else LbfgsFit)(
             model,
@@ -206,19 +213,6 @@ class BaseMLP(
 
     def _learn_classes(self, y, classes):
         """Before the first rows of partial_fit."""
-
-    def _validate_fit(self, X, y, sample_weight, incremental, resume):
-        """Checked training rows; sparse rows of weight zero are left out."""
-        X, y = self._validate_rows(X, y, resume)
-        targets = self._learn_targets(y, incremental)
-        Y, weight = encoded(targets, X, y, sample_weight)
-        if resume:
-            network = self._current_network(X.dtype)
-            self._network = network._replace(params=network.params.copy())
-        if sparse.issparse(X) and weight is not None and not weight.all():
-            counts = weight > 0  # how many entries rows have decides on chunks
-            X, Y, weight = X[counts], Y[counts], weight[counts]
-        return X, Y, weight, targets
 
     def _validate_rows(self, X, y, resume):
         fitted = resume and "_network" in vars(self)
@@ -317,23 +311,20 @@ class BaseMLP(
             )
         return network._replace(link=link)
 
-    def _training_set(self, X, Y, weight, dtype, validation, targets):
+    def _training_set(self, rows, own_validation):
         """(rows to train on, rows to validate on or None)."""
+        dtype = self._params.dtype if self._is_stochastic() else np.float64
+        validation = None
+        if own_validation[0] is not None:
+            validation = self._own_validation(own_validation, rows, dtype)
         if validation is not None or not self.early_stopping:
-            training = whole_set(X, Y, weight, dtype)
+            training = whole_set(rows, dtype)
         else:
-            n_rows = X.shape[0] if weight is None else np.count_nonzero(weight)
-            fraction, n_classes = self.validation_fraction, targets.n_classes
-            training, validation = split_set(
-                X,
-                Y,
-                weight,
-                dtype,
-                size=validation_size(n_rows, fraction, n_classes),
-                stratify=targets.strata(Y),
-                random_state=self._split_generator(),
-            )
-        return targets.for_training(training), validation
+            fraction, generator = self.validation_fraction, self._split_generator()
+            training, validation = split_set(rows, dtype, fraction, generator)
+        self._check_penalty(training.mean_weight, dtype)
+        self._try_scorer(validation)
+        return rows.targets.for_training(training), validation
 
     def _split_generator(self):
         """The generator at the first split: a warm start must validate on the same

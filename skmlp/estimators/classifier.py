@@ -1,12 +1,9 @@
 """The classifier."""
 
-from numbers import Real
-
 import numpy as np
 from scipy.special import expit
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -16,6 +13,7 @@ from sklearn.utils.multiclass import (
 
 from skmlp.estimators.base import BaseMLP, finite
 from skmlp.estimators.gate import native, under_usual_errors
+from skmlp.estimators.parameters import OF_CLASSIFIER, constraints_of
 from skmlp.estimators.targets import (
     ClassTargets,
     binarizer_of,
@@ -321,13 +319,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     0.88
     """
 
-    _parameter_constraints: dict = {
-        **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"log_loss", "focal"})],
-        "focal_gamma": [Interval(Real, 0, None, closed="left")],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "class_weight": [dict, list, StrOptions({"balanced"}), None],
-    }
+    _parameters = OF_CLASSIFIER
+    _parameter_constraints: dict = constraints_of(OF_CLASSIFIER)
 
     def __init__(
         self,
@@ -411,13 +404,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             If parameters or data are invalid, with `early_stopping`, or if the
             weights diverge: they are then left as they were.
         """
-        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all rows, and partial_fit sees a part of"
-                " them: pass the dict of weights that"
-                " sklearn.utils.class_weight.compute_class_weight('balanced', ...)"
-                " gives for a large enough sample."
-            )
         return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
     def _learn_classes(self, y, classes):
@@ -494,14 +480,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self.classes_ = self._label_binarizer.classes_
         elif self.warm_start:
             self._check_same_classes(unique_labels(y))
-        targets = self._targets()
-        if self.label_smoothing and targets.multilabel:
-            raise ValueError(
-                "label_smoothing moves probability from the true class to the others,"
-                " but multilabel targets do not exclude each other: set"
-                " label_smoothing=0."
-            )
-        return targets
+        return self._targets()
 
     def _targets(self):
         return self._part(ClassTargets, binarizer=self._label_binarizer)

@@ -1,248 +1,446 @@
-"""Fitted weights as scikit-learn shows them: lists of arrays over one flat vector.
+"""The constructor parameters, a row for each: one place for one parameter.
 
-Reading ``coefs_`` or ``intercepts_`` gives a list of views.  Users may write into
-the arrays, replace items of the lists, or assign whole lists, even before the first
-fit; all of this is taken over, or refused, when the weights are next used.
+A row has the values that are allowed, what the parameter is for, with what it has an
+effect, and what it makes no sense with. Estimators check and warn by it, and the
+documentation is made of it; signatures and docstrings stay written out, and tests hold
+all of them together.
 """
 
-from operator import is_
+from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from skmlp.core.activations import ACTIVATIONS
-from skmlp.core.architecture import make_architecture
-from skmlp.core.layout import bias_views, weight_views
-from skmlp.estimators.fitted import FittedNetwork
-from skmlp.training.loop import Epochs
-from skmlp.training.optimizer_state import writable
-from skmlp.training.rows import make_data, relative_weights
+from skmlp.core.losses import LOSSES
+from skmlp.core.normalization import NORMALIZATIONS
+from skmlp.core.optimizers import OPTIMIZERS
+from skmlp.machine.warning import shown, warn
+from skmlp.training.initialization import INITIALIZERS
+from skmlp.training.schedules import SCHEDULES, SGD_ONLY, Schedule
+
+STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "none")
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_LOSSES_OF_REGRESSORS = {
+    name for name, row in LOSSES.items() if row.link in ("identity", "gaussian", "exp")
+}
+NETWORK, LOSS, STEPS, CONSTANTS, REGULARIZATION, STOPPING, OTHERS = (
+    *("Network", "Loss", "Steps", "Constants of the solvers", "Regularization"),
+    *("Stopping and validation", "Everything else"),
+)
 
 
-class Shown(NamedTuple):
-    """Lists over the vector of a network, or set before there is one.
+class Case(NamedTuple):
+    """What a fit is about to do, beside its parameters.
 
     Attributes
     ----------
-    network : FittedNetwork or None
-        Once an estimator has another one, its lists no longer matter.
-    lists : dict of (list, tuple)
-        By name: what users see and change, and the views that it began with.
+    model : estimator
+    validates : bool
+        Whether there are validation rows.
+    incremental : bool
+        Whether it is a call of `partial_fit`.
+    sparse, multilabel : bool
+        What X and y are.
     """
 
-    network: Any
-    lists: dict
+    model: Any
+    validates: bool
+    incremental: bool
+    sparse: bool
+    multilabel: bool
 
 
-class FlatParameters:
-    """Owner of a `FittedNetwork`, which is replaced in a single step."""
+class Need(NamedTuple):
+    """With what a parameter has an effect: elsewhere, one that is set is named.
 
-    @property
-    def _params(self):
-        return self._network.params
+    Attributes
+    ----------
+    where : str
+        In words.
+    holds : callable
+        ``Case -> bool``.
+    """
 
-    @property
-    def _architecture(self):
-        return self._network.architecture
+    where: str
+    holds: Callable
 
-    @property
-    def _layout(self):
-        return self._architecture.layout()
 
-    @property
-    def coefs_(self):
-        return self._shown_list("coefs_")
+class Clash(NamedTuple):
+    """What a parameter makes no sense with.
 
-    @coefs_.setter
-    def coefs_(self, arrays):
-        self._show(vars(self).get("_network"), "coefs_", list(arrays), ())
+    Attributes
+    ----------
+    where : str
+        In words.
+    holds : callable
+        ``Case -> bool``: whether it is so.
+    message : str
+        Why, and the remedy. It may have the fields ``{name}`` and ``{value}``.
+    """
 
-    @property
-    def intercepts_(self):
-        return self._shown_list("intercepts_")
+    where: str
+    holds: Callable
+    message: str
 
-    @intercepts_.setter
-    def intercepts_(self, arrays):
-        self._show(vars(self).get("_network"), "intercepts_", list(arrays), ())
 
-    def _lists_of(self, network):
-        shown = vars(self).get("_shown")
-        return {} if shown is None or shown.network is not network else shown.lists
+class Parameter(NamedTuple):
+    """A row of the table.
 
-    def _show(self, network, name, arrays, views):
-        lists = {**self._lists_of(network), name: (arrays, views)}
-        vars(self)["_shown"] = Shown(network, lists)
+    Attributes
+    ----------
+    group : str
+        What it is for.
+    allowed : list
+        scikit-learn's constraints.
+    needs, clashes : tuple
+        Of `Need` and `Clash`. scikit-learn's own parameters, such as `momentum` with
+        'adam', are ignored in silence, as there.
+    """
 
-    def _shown_list(self, name):
-        network = vars(self).get("_network")
-        lists = self._lists_of(network)
-        if name in lists:
-            return lists[name][0]
-        if network is None:
-            raise AttributeError(
-                f"'{type(self).__name__}' object has no attribute '{name}'"
-            )
-        views = _views(network, name)
-        arrays = list(views)
-        self._show(network, name, arrays, views)
-        return arrays
+    group: str
+    allowed: list
+    needs: tuple = ()
+    clashes: tuple = ()
 
-    def _has_parameters(self):
-        network = vars(self).get("_network")
-        return network is not None or bool(self._lists_of(None))
 
-    def _current_network(self, dtype=None):
-        """The network, with what users put into the lists; read it once.
+def _fraction(closed):
+    return Interval(Real, 0, 1, closed=closed)
 
-        Raises
-        ------
-        ValueError
-            If the arrays do not form a network, or not the fitted one.
-        """
-        network = vars(self).get("_network")
-        lists = self._lists_of(network)
-        if network is not None and not lists:
-            return network
-        given = {name: list(arrays) for name, (arrays, _) in lists.items()}
-        if network is not None and all(
-            len(given[name]) == len(views) and all(map(is_, given[name], views))
-            for name, (_, views) in lists.items()
-        ):
-            return network
-        anew = network is None or not any(views for _, views in lists.values())
-        if anew and given.keys() == {"coefs_", "intercepts_"}:
-            edited = self._assembled(given, dtype)
-        elif network is None:
-            missing = {"coefs_", "intercepts_"} - given.keys()
-            raise ValueError(
-                f"{' and '.join(sorted(missing))} must be set too, before the weights"
-                " can be used, or call fit."
-            )
-        else:
-            edited = _edited(network, given)
-        self._show_edited(edited, lists, given)
-        return edited
 
-    def _show_edited(self, network, lists, given):
-        """Taken over once: further training must not be undone by them."""
-        shown = {}
-        for name, (arrays, _) in lists.items():
-            shown[name] = arrays, _views(network, name)
-            for i, (array, view) in enumerate(zip(given[name], shown[name][1])):
-                if i < len(arrays) and arrays[i] is array:  # not edited since
-                    arrays[i] = view
-        vars(self).update(_network=network, _shown=Shown(network, shown))
+def _positive(kind):
+    return Interval(kind, 0, None, closed="neither")
 
-    def _set_parameters(self, params):
-        """Another vector for the same architecture."""
-        self._network = self._network._replace(params=params)
 
-    def _assembled(self, given, dtype):
-        """A network made of lists alone."""
-        coefs = [np.asarray(array) for array in given["coefs_"]]
-        for i, array in enumerate(coefs):
-            if array.ndim != 2:
-                raise ValueError(
-                    f"coefs_[{i}] must be a matrix of shape (fan_in, fan_out), got an"
-                    f" array of shape {array.shape}."
+def _not_negative(kind):
+    return Interval(kind, 0, None, closed="left")
+
+
+def _count():
+    return Interval(Integral, 1, None, closed="left")
+
+
+def _is_stochastic(case):
+    return case.model.solver in STOCHASTIC_SOLVERS
+
+
+def _with_loss(loss):
+    return (Need(f"loss={loss!r}", lambda case: case.model.loss == loss),)
+
+
+def _with_normalization(*names):
+    where = "normalization=" + " or ".join(map(repr, names))
+    return (Need(where, lambda case: bool({*names} & _kinds_of_normalization(case))),)
+
+
+def _kinds_of_normalization(case):
+    return {*np.atleast_1d(np.asarray(case.model.normalization, object))}
+
+
+_STOCHASTIC = Need("stochastic solvers", _is_stochastic)
+
+
+def _not_with_lbfgs(holds, message):
+    return Clash(
+        "solver='lbfgs'",
+        lambda case: case.model.solver == "lbfgs" and holds(case),
+        message,
+    )
+
+
+def _without_lbfgs(name, off):
+    """The clash of a parameter that changes steps or loss on the way."""
+    return _not_with_lbfgs(
+        lambda case: getattr(case.model, name) != off,
+        "{name} changes the steps or the loss on the way, while solver='lbfgs' chooses"
+        " its own steps along one smooth loss: choose a stochastic solver, or"
+        f" {{name}}={off}.",
+    )
+
+
+def _without_sparse(name, off):
+    return Clash(
+        "sparse X",
+        lambda case: case.sparse and getattr(case.model, name) != off,
+        "{name} needs dense X, not a sparse matrix: pass X.toarray(), or"
+        f" {{name}}={off}.",
+    )
+
+
+_DROPS_WITH_LBFGS = _not_with_lbfgs(
+    lambda case: np.any(case.model.dropout) or case.model.input_dropout,
+    "Dropout draws another network in each evaluation, while solver='lbfgs' needs the"
+    " same loss again: choose a stochastic solver, or dropout=0 and input_dropout=0.",
+)
+
+SHARED = {
+    # Network
+    "hidden_layer_sizes": Parameter(NETWORK, ["array-like", _count()]),
+    "activation": Parameter(NETWORK, [StrOptions(set(ACTIVATIONS)), list, tuple]),
+    "normalization": Parameter(
+        NETWORK,
+        [StrOptions(set(NORMALIZATIONS)), list, tuple, None],
+        clashes=(
+            _not_with_lbfgs(
+                lambda case: "batch" in _kinds_of_normalization(case),
+                "Running statistics of normalization='batch' follow the weights of"
+                " minibatches, which solver='lbfgs' does not have: choose a stochastic"
+                " solver, or normalization='layer'.",
+            ),
+        ),
+    ),
+    "norm_momentum": Parameter(
+        NETWORK, [_fraction("right")], _with_normalization("batch")
+    ),
+    "norm_epsilon": Parameter(
+        NETWORK,
+        [Interval(Real, 0, _LARGEST_FLOAT32, closed="right")],
+        _with_normalization("batch", "layer"),
+    ),
+    "norm_statistics": Parameter(
+        NETWORK,
+        [StrOptions({"running", "population"})],
+        _with_normalization("batch"),
+    ),
+    "weight_init": Parameter(NETWORK, [StrOptions({"auto", *INITIALIZERS}), callable]),
+    # Steps
+    "solver": Parameter(STEPS, [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})]),
+    "batch_size": Parameter(STEPS, [StrOptions({"auto"}), _count()]),
+    "last_batch": Parameter(
+        STEPS, [StrOptions({"keep", "merge", "drop"})], (_STOCHASTIC,)
+    ),
+    "learning_rate": Parameter(
+        STEPS,
+        [StrOptions({*SCHEDULES, *SGD_ONLY}), Schedule, callable],
+        (
+            Need(
+                "solver='sgd'",
+                lambda case: (
+                    case.model.solver == "sgd"
+                    or case.model.learning_rate not in SGD_ONLY
+                ),
+            ),
+            Need(
+                "stochastic solvers",
+                lambda case: (
+                    _is_stochastic(case) or case.model.learning_rate in SGD_ONLY
+                ),
+            ),
+        ),
+    ),
+    "learning_rate_init": Parameter(STEPS, [_positive(Real)]),
+    "power_t": Parameter(STEPS, [_not_negative(Real)]),
+    "shuffle": Parameter(STEPS, ["boolean"]),
+    "max_iter": Parameter(STEPS, [_count()]),
+    "max_fun": Parameter(STEPS, [_count()]),
+    # Constants of the solvers
+    "momentum": Parameter(CONSTANTS, [_fraction("both")]),
+    "nesterovs_momentum": Parameter(CONSTANTS, ["boolean"]),
+    "beta_1": Parameter(CONSTANTS, [_fraction("left")]),
+    "beta_2": Parameter(CONSTANTS, [_fraction("left")]),
+    "epsilon": Parameter(CONSTANTS, [_positive(Real)]),
+    "rho": Parameter(
+        CONSTANTS,
+        [_fraction("left")],
+        (Need("solver='rmsprop'", lambda case: case.model.solver == "rmsprop"),),
+    ),
+    # Regularization
+    "alpha": Parameter(REGULARIZATION, [_not_negative(Real)]),
+    "l1_ratio": Parameter(
+        REGULARIZATION,
+        [_fraction("both")],
+        (Need("alpha > 0", lambda case: case.model.alpha > 0),),
+        (_without_lbfgs("l1_ratio", 0),),
+    ),
+    "weight_decay": Parameter(
+        REGULARIZATION,
+        [_not_negative(Real)],
+        clashes=(_without_lbfgs("weight_decay", 0),),
+    ),
+    "dropout": Parameter(
+        REGULARIZATION,
+        [_fraction("left"), list, tuple],
+        clashes=(_DROPS_WITH_LBFGS,),
+    ),
+    "input_dropout": Parameter(
+        REGULARIZATION,
+        [_fraction("left")],
+        clashes=(_DROPS_WITH_LBFGS, _without_sparse("input_dropout", 0)),
+    ),
+    "clip_value": Parameter(
+        REGULARIZATION,
+        [_positive(Real), None],
+        clashes=(_without_lbfgs("clip_value", None),),
+    ),
+    "clip_norm": Parameter(
+        REGULARIZATION,
+        [_positive(Real), None],
+        clashes=(_without_lbfgs("clip_norm", None),),
+    ),
+    "max_norm": Parameter(
+        REGULARIZATION,
+        [_positive(Real), None],
+        clashes=(_without_lbfgs("max_norm", None),),
+    ),
+    "ema_decay": Parameter(
+        REGULARIZATION,
+        [_fraction("neither"), None],
+        clashes=(
+            _without_lbfgs("ema_decay", None),
+            Clash(
+                "solver='schedule_free'",
+                lambda case: (
+                    case.model.solver == "schedule_free"
+                    and case.model.ema_decay is not None
+                ),
+                "solver='schedule_free' predicts by an average of the weights already:"
+                " choose ema_decay=None, or another solver.",
+            ),
+        ),
+    ),
+    "augmentation": Parameter(
+        REGULARIZATION,
+        [callable, None],
+        clashes=(
+            _without_lbfgs("augmentation", None),
+            _without_sparse("augmentation", None),
+        ),
+    ),
+    # Stopping and validation
+    "tol": Parameter(STOPPING, [_not_negative(Real)]),
+    "n_iter_no_change": Parameter(STOPPING, [_count(), Options(Real, {np.inf})]),
+    "max_time": Parameter(STOPPING, [_positive(Real), None]),
+    "early_stopping": Parameter(
+        STOPPING,
+        ["boolean"],
+        clashes=(
+            Clash(
+                "`partial_fit`",
+                lambda case: case.incremental and case.model.early_stopping,
+                "partial_fit does not support early_stopping=True",
+            ),
+        ),
+    ),
+    "validation_fraction": Parameter(STOPPING, [_fraction("left")]),
+    "scoring": Parameter(
+        STOPPING,
+        [StrOptions({"loss", *get_scorer_names()}), callable, None],
+        (Need("early_stopping=True or validation rows", lambda case: case.validates),),
+    ),
+    # Everything else
+    "dtype": Parameter(OTHERS, [StrOptions({"auto", "float32", "float64"})]),
+    "random_state": Parameter(OTHERS, ["random_state"]),
+    "warm_start": Parameter(OTHERS, ["boolean"]),
+    "verbose": Parameter(OTHERS, ["verbose"]),
+}
+
+OF_CLASSIFIER = SHARED | {
+    "loss": Parameter(LOSS, [StrOptions({"log_loss", "focal"})]),
+    "focal_gamma": Parameter(LOSS, [_not_negative(Real)], _with_loss("focal")),
+    "label_smoothing": Parameter(
+        LOSS,
+        [_fraction("left")],
+        clashes=(
+            Clash(
+                "multilabel targets",
+                lambda case: case.multilabel and case.model.label_smoothing,
+                "label_smoothing moves probability from the true class to the others,"
+                " but multilabel targets do not exclude each other: set"
+                " label_smoothing=0.",
+            ),
+        ),
+    ),
+    "class_weight": Parameter(
+        LOSS,
+        [dict, list, StrOptions({"balanced"}), None],
+        clashes=(
+            Clash(
+                "`partial_fit`, if it is 'balanced'",
+                lambda case: (
+                    case.incremental
+                    and isinstance(case.model.class_weight, str)
+                    and case.model.class_weight == "balanced"
+                ),
+                "class_weight='balanced' needs all rows, and partial_fit sees a part of"
+                " them: pass the dict of weights that"
+                " sklearn.utils.class_weight.compute_class_weight('balanced', ...)"
+                " gives for a large enough sample.",
+            ),
+        ),
+    ),
+}
+
+OF_REGRESSOR = SHARED | {
+    "loss": Parameter(
+        LOSS,
+        [StrOptions(_LOSSES_OF_REGRESSORS)],
+    ),
+    "huber_delta": Parameter(LOSS, [_positive(Real)], _with_loss("huber")),
+    "quantile": Parameter(
+        LOSS,
+        [_fraction("neither"), "array-like"],
+        clashes=(
+            Clash(
+                "other losses than 'quantile', unless it is 0.5",
+                lambda case: (
+                    case.model.loss != "quantile"
+                    and not np.array_equal(case.model.quantile, 0.5)
+                ),
+                "quantile={value} asks for what only loss='quantile' fits: choose that"
+                " loss, or quantile=0.5, which has no effect.",
+            ),
+        ),
+    ),
+    "tweedie_power": Parameter(
+        LOSS, [Interval(Real, 1, 2, closed="both")], _with_loss("tweedie")
+    ),
+    "nll_beta": Parameter(
+        LOSS,
+        [_fraction("both")],
+        _with_loss("gaussian_nll"),
+        (
+            _not_with_lbfgs(
+                lambda case: case.model.loss == "gaussian_nll" and case.model.nll_beta,
+                "With nll_beta > 0 the gradient is not the slope of any loss, along"
+                " which solver='lbfgs' searches: choose nll_beta=0, or a stochastic"
+                " solver.",
+            ),
+        ),
+    ),
+}
+
+
+def constraints_of(table):
+    """What scikit-learn calls an estimator's ``_parameter_constraints``."""
+    return {name: row.allowed for name, row in table.items()}
+
+
+def check_choices(case, table, rules):
+    """Refuse what makes no sense together, and name what is set in vain, once in a fit.
+
+    Raises
+    ------
+    ValueError
+        If a parameter clashes with another one, or with the data.
+    """
+    ignored = []
+    for name, row in table.items():
+        for clash in row.clashes:
+            if clash.holds(case):
+                value = shown(getattr(case.model, name))
+                raise ValueError(clash.message.format(name=name, value=value))
+        for need in row.needs:
+            value = getattr(case.model, name)
+            if not (_is_default(value, rules[name].default) or need.holds(case)):
+                ignored.append(
+                    f"{name}={shown(value)} has an effect with {need.where} only"
                 )
-        if not coefs:
-            raise ValueError("coefs_ must hold at least one array.")
-        if self.normalization is not None:
-            raise ValueError(
-                "coefs_ and intercepts_ do not hold the scales and statistics of"
-                f" normalization={self.normalization!r}: set normalization=None, or"
-                " call fit."
-            )
-        self._check_for_each("activation", len(coefs) - 1)
-        architecture = _architecture_of(coefs, self.activation)
-        layout = architecture.layout()
-        if dtype is None:
-            single = all(array.dtype == np.float32 for array in coefs)
-            dtype = np.float32 if single else np.float64
-        params = np.empty(layout.n_total, dtype)
-        network = FittedNetwork(architecture, params)
-        _assign(_views(network, "coefs_"), coefs, "coefs_")
-        _assign(_views(network, "intercepts_"), given["intercepts_"], "intercepts_")
-        return self._labelled(network)
-
-    def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight, *buffers):
-        """Loss and gradient at a flat vector: scikit-learn's private name for it,
-        which its own tests call. The ``buffers`` are not used."""
-        weight, mean_weight = relative_weights(sample_weight)
-        params = np.array(packed_coef_inter, dtype=np.float64)
-        loss, hyper = self._targets().objective
-        epochs = Epochs(
-            self._architecture,
-            params,
-            make_data(X, params.dtype, y, weight),
-            loss=loss,
-            loss_hyper=hyper,
-            alpha=self.alpha,
-            mean_weight=mean_weight,
-            batch_size=len(y),
-        )
-        return epochs.loss_and_gradient(np.arange(len(y)))
-
-    def __getstate__(self):
-        """The flat vector once. What depends on the clock is left out, so that equal
-        fits have equal pickles."""
-        if "_network" in vars(self):
-            self._current_network()
-        state = super().__getstate__().copy()
-        if "_network" in state:
-            state.pop("_shown", None)
-        state.pop("_seconds", None)
-        return state
-
-    def __setstate__(self, state):
-        """Own all arrays: joblib may hand over read-only memory maps."""
-        super().__setstate__(state)
-        if "_network" in state:
-            self._set_parameters(writable(self._params))
+    if ignored:
+        warn(f"{', and '.join(ignored)}: it is ignored here.")
 
 
-def _views(network, name):
-    make_views = weight_views if name == "coefs_" else bias_views
-    return tuple(make_views(network.params, network.architecture.layout()))
-
-
-def _edited(network, given):
-    """The network with these arrays, in a vector of its own."""
-    network = network._replace(params=network.params.copy())
-    for name, arrays in given.items():
-        _assign(_views(network, name), arrays, name)
-    return network
-
-
-def _architecture_of(coefs, activation):
-    """The architecture that matrices form; gated layers have a unit per two columns."""
-    sizes = [len(coefs[0]), *(c.shape[1] for c in coefs)]
-    architecture = make_architecture(sizes, activation)
-    for i, name in enumerate(architecture.activations):
-        if ACTIVATIONS[name].gated:
-            if sizes[i + 1] % 2:
-                raise ValueError(
-                    f"coefs_[{i}] must have two columns per unit, since"
-                    f" activation={name!r} is gated, got {sizes[i + 1]} columns."
-                )
-            sizes[i + 1] //= 2
-    return architecture._replace(sizes=tuple(sizes))
-
-
-def _assign(targets, arrays, name):
-    """targets[i][:] = arrays[i], all or none."""
-    if len(arrays) != len(targets):
-        raise ValueError(f"{name} must hold {len(targets)} arrays, got {len(arrays)}.")
-    arrays = [np.asarray(array) for array in arrays]
-    if name == "intercepts_":
-        arrays = [a[0] if a.ndim == 2 and len(a) == 1 else a for a in arrays]
-    for i, (target, array) in enumerate(zip(targets, arrays)):
-        if array.shape != target.shape:
-            raise ValueError(
-                f"{name}[{i}] must have shape {target.shape}, got {array.shape}."
-            )
-        if not np.can_cast(array.dtype, target.dtype, "same_kind"):
-            raise ValueError(f"{name}[{i}] must be numeric, got {array.dtype}.")
-    for target, array in zip(targets, arrays):
-        target[:] = array
+def _is_default(value, default):
+    return value is default or (type(value) is type(default) and value == default)

@@ -1,19 +1,14 @@
 """The regressor."""
 
-from numbers import Real
-
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import check_array, check_consistent_length
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
-from skmlp.core.losses import LOSSES
 from skmlp.estimators.base import BaseMLP
 from skmlp.estimators.gate import under_usual_errors
+from skmlp.estimators.parameters import OF_REGRESSOR, constraints_of
 from skmlp.estimators.targets import RealTargets, without_single_column
-
-_LINKS = "identity", "gaussian", "exp"
 
 
 class MLPRegressor(RegressorMixin, BaseMLP):
@@ -332,14 +327,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     0.98
     """
 
-    _parameter_constraints: dict = {
-        **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({n for n, row in LOSSES.items() if row.link in _LINKS})],
-        "huber_delta": [Interval(Real, 0, None, closed="neither")],
-        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
-        "tweedie_power": [Interval(Real, 1, 2, closed="both")],
-        "nll_beta": [Interval(Real, 0, 1, closed="both")],
-    }
+    _parameters = OF_REGRESSOR
+    _parameter_constraints: dict = constraints_of(OF_REGRESSOR)
 
     def __init__(
         self,
@@ -488,32 +477,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Y = np.broadcast_to(y.reshape(len(y), -1), y_pred.shape)
         return self._targets().score(Y, y_pred, sample_weight)
 
-    def _check_combinations(self):
-        super()._check_combinations()
-        if self.loss == "gaussian_nll" and self.solver == "lbfgs" and self.nll_beta:
-            raise ValueError(
-                "With nll_beta > 0 the gradient is not the slope of any loss, along"
-                " which solver='lbfgs' searches: choose nll_beta=0, or a stochastic"
-                " solver."
-            )
-        if self.loss != "quantile" and not np.array_equal(self.quantile, 0.5):
-            raise ValueError(
-                f"quantile={self.quantile} asks for what only loss='quantile' fits, not"
-                f" loss='{self.loss}': choose that loss, or quantile=0.5, which has no"
-                " effect."
-            )
-        if self.loss == "quantile":
-            quantiles = self._targets().quantiles
-            inside = (quantiles > 0) & (quantiles < 1)
-            rising = quantiles.ndim == 0 or (np.diff(quantiles) > 0).all()
-            if quantiles.ndim > 1 or not (quantiles.size and inside.all() and rising):
-                raise ValueError(
-                    "quantile must be a number in (0, 1), or a sequence of one or more"
-                    f" in rising order, got {self.quantile}."
-                )
-
     def _learn_targets(self, y, incremental):
-        return self._targets()
+        targets = self._targets()
+        targets.check_quantiles()
+        return targets
 
     def _targets(self):
         return self._part(RealTargets)

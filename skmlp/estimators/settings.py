@@ -1,95 +1,31 @@
-"""The parameters: what is allowed, and the network that they describe."""
+"""What an estimator's parameters describe: a network, and how to train it."""
 
 from functools import cache
 from itertools import pairwise
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
-from scipy import sparse
-from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import (
-    Interval,
-    Options,
-    StrOptions,
-)
 
-from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.architecture import make_architecture
-from skmlp.core.normalization import NORMALIZATIONS
-from skmlp.core.optimizers import OPTIMIZERS
-from skmlp.core.regularization import OFF
 from skmlp.estimators.numbers import (
     check_parameter,
     check_parameters,
     make_rules,
 )
+from skmlp.estimators.parameters import STOCHASTIC_SOLVERS
 from skmlp.machine.warning import shown, warn
 from skmlp.training.fit import Penalties, Stepping, Stopping
 from skmlp.training.fit import Settings as FitSettings
-from skmlp.training.initialization import INITIALIZERS
-from skmlp.training.schedules import SCHEDULES, SGD_ONLY, Schedule, as_schedule
+from skmlp.training.schedules import SGD_ONLY, as_schedule
 
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _MOST_NUMBERS = 2**56
-STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "none")
 
 
 class Settings:
     """The part of an estimator that knows its parameters."""
 
-    _parameter_constraints: dict = {
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
-        "normalization": [StrOptions(set(NORMALIZATIONS)), list, tuple, None],
-        "norm_momentum": [Interval(Real, 0, 1, closed="right")],
-        "norm_epsilon": [Interval(Real, 0, _LARGEST_FLOAT32, closed="right")],
-        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
-        "input_dropout": [Interval(Real, 0, 1, closed="left")],
-        "norm_statistics": [StrOptions({"running", "population"})],
-        "augmentation": [callable, None],
-        "dtype": [StrOptions({"auto", "float32", "float64"})],
-        "max_time": [Interval(Real, 0, None, closed="neither"), None],
-        "weight_init": [StrOptions({"auto", *INITIALIZERS}), callable],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
-        "max_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "ema_decay": [Interval(Real, 0, 1, closed="neither"), None],
-        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "last_batch": [StrOptions({"keep", "merge", "drop"})],
-        "learning_rate": [StrOptions({*SCHEDULES, *SGD_ONLY}), Schedule, callable],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "rho": [Interval(Real, 0, 1, closed="left")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-    }
+    _parameters: dict  # the table
+    _parameter_constraints: dict
 
     @classmethod
     @cache
@@ -188,43 +124,6 @@ class Settings:
         for value in values:
             if value is not None or name != "normalization":
                 check_parameter(name, value, constraints, type(self).__name__)
-
-    def _check_combinations(self):
-        """Refuse what makes no sense together."""
-        if self.solver == "schedule_free" and self.ema_decay is not None:
-            raise ValueError(
-                "solver='schedule_free' predicts by an average of the weights already:"
-                " choose ema_decay=None, or another solver."
-            )
-        if self.solver != "lbfgs":
-            return
-        if np.any(self.dropout) or self.input_dropout:
-            raise ValueError(
-                "Dropout draws another network in each evaluation, while"
-                " solver='lbfgs' needs the same loss again: choose a stochastic solver,"
-                " or dropout=0 and input_dropout=0."
-            )
-        if "batch" in np.atleast_1d(np.asarray(self.normalization, object)):
-            raise ValueError(
-                "Running statistics of normalization='batch' follow the weights of"
-                " minibatches, which solver='lbfgs' does not have: choose a stochastic"
-                " solver, or normalization='layer'."
-            )
-        for name, value in {**OFF, "augmentation": None}.items():
-            if getattr(self, name) != value:
-                raise ValueError(
-                    f"{name} changes the steps or the loss on the way, while"
-                    " solver='lbfgs' chooses its own steps along one smooth loss:"
-                    f" choose a stochastic solver, or {name}={value}."
-                )
-
-    def _check_dense(self, X):
-        for name, off in ("input_dropout", 0), ("augmentation", None):
-            if sparse.issparse(X) and getattr(self, name) != off:
-                raise ValueError(
-                    f"{name} needs dense X, not a sparse matrix: pass X.toarray(), or"
-                    f" {name}={off}."
-                )
 
     def _accepted_dtypes(self):
         """Dtypes that X may keep; X of another dtype becomes the first."""

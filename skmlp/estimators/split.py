@@ -1,10 +1,12 @@
 """Rows to train on, and the part set aside for early stopping."""
 
 from math import ceil
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from skmlp.estimators.targets import Targets
 from skmlp.estimators.validation import make_validation
 from skmlp.training.rows import TrainingRows, make_data, relative_weights
 
@@ -15,16 +17,38 @@ def counting_rows(n_rows, weight):
     return np.arange(n_rows) if weight is None else np.flatnonzero(weight)
 
 
-def whole_set(X, Y, weight, dtype):
+class Rows(NamedTuple):
+    """Rows that have passed the gate.
+
+    Attributes
+    ----------
+    X : ndarray or sparse matrix of shape (n_rows, n_features)
+    Y : ndarray of shape (n_rows, n_columns)
+        The targets, encoded.
+    weight : ndarray of shape (n_rows,) or None
+    targets : Targets
+        What they are.
+    """
+
+    X: Any
+    Y: np.ndarray
+    weight: np.ndarray | None
+    targets: Targets
+
+
+def whole_set(given, dtype):
     """Train on all rows that count."""
+    X, Y, weight, _ = given
     rows = counting_rows(X.shape[0], weight)
     weight, mean_weight = _relative_weights(weight, rows)
     return TrainingRows(make_data(X, dtype, Y, weight), rows, mean_weight)
 
 
-def split_set(X, Y, weight, dtype, *, size, stratify, random_state):
-    """Set ``size`` rows aside, as `train_test_split` draws them."""
-    counting = counting_rows(X.shape[0], weight)
+def split_set(given, dtype, fraction, random_state):
+    """Set a fraction of the rows aside, as `train_test_split` draws them."""
+    X, Y, weight, targets = given
+    counting, stratify = counting_rows(X.shape[0], weight), targets.strata(Y)
+    size = validation_size(counting.size, fraction, targets.n_classes)
     rows, held_out = train_test_split(
         counting,
         test_size=size,
@@ -32,7 +56,7 @@ def split_set(X, Y, weight, dtype, *, size, stratify, random_state):
         stratify=None if stratify is None else stratify[counting],
     )
     weight_out = None if weight is None else weight[held_out]
-    validation = make_validation(X[held_out], Y[held_out], weight_out, dtype)
+    validation = make_validation(X[held_out], Y[held_out], weight_out, dtype, targets)
     weight, mean_weight = _relative_weights(weight, rows)
     rows = TrainingRows(make_data(X, dtype, Y, weight), rows, mean_weight)
     return rows, validation

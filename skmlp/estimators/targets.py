@@ -27,6 +27,7 @@ class Targets:
     """What both kinds of targets share."""
 
     n_classes = 0  # that exclude each other
+    multilabel = False
 
     @property
     def objective(self):
@@ -249,6 +250,19 @@ class RealTargets(Targets):
                 f"quantile must be a number in (0, 1), or a sequence of one or more in"
                 f" rising order, got {shown(self.quantile)}: {error}."
             ) from error
+
+    def check_quantiles(self):
+        """Refuse what is no quantile, or not in rising order."""
+        if self.loss != "quantile":
+            return
+        quantiles = self.quantiles
+        inside = (quantiles > 0) & (quantiles < 1)
+        rising = quantiles.ndim == 0 or (np.diff(quantiles) > 0).all()
+        if quantiles.ndim > 1 or not (quantiles.size and inside.all() and rising):
+            raise ValueError(
+                "quantile must be a number in (0, 1), or a sequence of one or more in"
+                f" rising order, got {self.quantile}."
+            )
 
     @property
     def positive_only(self):

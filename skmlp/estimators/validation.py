@@ -26,16 +26,19 @@ class Validation(NamedTuple):
     data : Data
         Targets included, not smoothed.
     sample_weight : ndarray of shape (n_rows,) or None
+    targets : Targets
+        What the targets are.
     """
 
     X: Any
     data: Data
     sample_weight: np.ndarray | None
+    targets: Any
 
 
-def make_validation(X, Y, sample_weight, dtype):
+def make_validation(X, Y, sample_weight, dtype, targets):
     """Pack validated rows."""
-    return Validation(X, make_data(X, dtype, Y), sample_weight)
+    return Validation(X, make_data(X, dtype, Y), sample_weight, targets)
 
 
 def encoded(targets, X, y, sample_weight):
@@ -68,12 +71,13 @@ def check_given(X_val, y_val, sample_weight_val):
 class Validating:
     """The part of an estimator that judges itself by rows it is not trained on."""
 
-    def _own_validation(self, given, targets, dtype, n_targets):
+    def _own_validation(self, given, training, dtype):
         """Users' validation rows, checked like those for training."""
         with _errors_that_name("X_val and y_val"):
             X_val, y_val, sample_weight_val = given
             X, y = self._validate_rows(X_val, y_val, resume=True)
-            Y, weight = encoded(targets, X, y, sample_weight_val)
+            Y, weight = encoded(training.targets, X, y, sample_weight_val)
+        n_targets = training.Y.shape[1]
         if Y.shape[1] != n_targets:
             raise ValueError(
                 f"y_val has {Y.shape[1]} targets, but y has {n_targets}: pass the same"
@@ -84,11 +88,11 @@ class Validating:
                 "R2 is not defined for a single validation row: pass two rows or more,"
                 " or choose scoring='loss'."
             )
-        return make_validation(X, Y, weight, dtype)
+        return make_validation(X, Y, weight, dtype, training.targets)
 
-    def _validate(self, params, validation, targets):
+    def _validate(self, params, validation):
         """(mean loss, score) on the validation rows, NaN after divergence."""
-        data, weight = validation.data, validation.sample_weight
+        _, data, weight, targets = validation
         network = self._network._replace(params=params)
         y_pred = network.predict(data, "identity")
         loss, hyper = targets.objective
@@ -100,9 +104,9 @@ class Validating:
             return loss, -loss
         if self.scoring is None:
             return loss, float(targets.score(data.Y, y_pred, weight))
-        return loss, self._score_by_scorer(params, validation, targets)
+        return loss, self._score_by_scorer(params, validation)
 
-    def _score_by_scorer(self, params, validation, targets):
+    def _score_by_scorer(self, params, validation):
         """Score by the user's scorer of an estimator with the current weights."""
         judged = self._twin()
         judged._set_parameters(params.astype(self._params.dtype))
@@ -110,7 +114,7 @@ class Validating:
         weight = validation.sample_weight
         weight = {} if weight is None else {"sample_weight": weight}
         scorer = check_scoring(judged, self.scoring)
-        y = targets.decode(validation.data.Y)
+        y = validation.targets.decode(validation.data.Y)
         score = scorer(judged, validation.X, y, **weight)
         try:
             number = float(score) if np.ndim(score) == 0 else None
@@ -130,7 +134,7 @@ class Validating:
             )
         return number
 
-    def _try_scorer(self, validation, targets):
+    def _try_scorer(self, validation):
         """Refuse one of scikit-learn's scorers before training, where it does not fit.
 
         Functions of users may count their calls: they are left in peace.
@@ -139,7 +143,7 @@ class Validating:
         if validation is None or own or self.scoring in (None, "loss"):
             return
         try:
-            self._score_by_scorer(self._params, validation, targets)
+            self._score_by_scorer(self._params, validation)
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"scoring={shown(self.scoring)} does not fit {type(self).__name__} and"

@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import (
 
 from skmlp import MLPClassifier, MLPRegressor
 from skmlp.augmentation import GaussianNoise, Mixup
-from skmlp.estimators.settings import STOCHASTIC_SOLVERS
+from skmlp.estimators.parameters import STOCHASTIC_SOLVERS
 from skmlp.schedules import Warmup
 from skmlp.training.schedules import SCHEDULES
 

@@ -9,7 +9,7 @@ from problems import make_estimator, make_problem
 from sklearn.base import clone
 
 from skmlp.estimators.base import BaseMLP
-from skmlp.estimators.settings import STOCHASTIC_SOLVERS
+from skmlp.estimators.parameters import STOCHASTIC_SOLVERS
 from skmlp.machine.jit import DISABLED, ENTRY_KERNELS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

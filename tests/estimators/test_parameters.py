@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skmlp import MLPClassifier, MLPRegressor
-from skmlp.estimators.effects import EFFECTS
+from skmlp.estimators.parameters import OF_CLASSIFIER, OF_REGRESSOR
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 y = np.arange(12) % 3
@@ -47,7 +47,8 @@ def texts_of_fit(estimator, **options):
 
 
 def test_the_table_is_complete():
-    assert {effect.parameter for effect in EFFECTS} == CHOICES.keys()
+    table = OF_CLASSIFIER | OF_REGRESSOR
+    assert {name for name, row in table.items() if row.needs} == CHOICES.keys()
 
 
 @pytest.mark.parametrize(("estimator", "name"), CASES)
