@@ -93,7 +93,7 @@ def products_only(X, y, work):
             epochs.gradient,
             epochs.workspace,
             rows,
-            epochs.block_size,
+            epochs.cut.block_size,
             n_epochs,
         )
 

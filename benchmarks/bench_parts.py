@@ -187,7 +187,7 @@ def parts(X, y, work):
     network, workspace, params = epochs.network, epochs.workspace, epochs.params
     layout, data, dtype = architecture.layout(), epochs.data, params.dtype
     rows = read_only(np.random.default_rng(0).permutation(len(X)))
-    sizes = epochs.block_size, epochs.chunk_size
+    sizes = epochs.cut.block_size, epochs.cut.chunk_size
     moments, none = np.zeros((2, layout.n_params), dtype), np.empty(0)
     state = State(params, none, epochs.gradient, moments, HYPER, none)
     names = (*architecture.activations, "identity")

@@ -93,7 +93,7 @@ def _cut_off(X):
 
 def _make_scaler(name, n_numbers, n_columns):
     """What becomes of the columns: ``n_numbers`` of numbers, then categories."""
-    standardised = make_pipeline(
+    standardized = make_pipeline(
         SimpleImputer(strategy="median"),
         StandardScaler(),
         FunctionTransformer(_cut_off),
@@ -101,6 +101,6 @@ def _make_scaler(name, n_numbers, n_columns):
     as_they_are = KINDS[name] & {"pixels", "words"}
     one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     return make_column_transformer(
-        ("passthrough" if as_they_are else standardised, np.arange(n_numbers)),
+        ("passthrough" if as_they_are else standardized, np.arange(n_numbers)),
         (one_hot, np.arange(n_numbers, n_columns)),
     )

@@ -1,9 +1,9 @@
 """
-Dropout and batch normalisation on digits
+Dropout and batch normalization on digits
 =========================================
 
 Few rows and many weights: 300 noisy images of digits, and a network that could learn
-them by heart. Dropout is made for that. Normalisation is made for something else, deep
+them by heart. Dropout is made for that. Normalization is made for something else, deep
 networks that hardly learn at all.
 """
 
@@ -68,13 +68,13 @@ draw(ax, settings, 100, hidden_layer_sizes=(256,))
 ax.set_ylim(0, 1)
 
 # %%
-# Normalisation
+# Normalization
 # -------------
 # Six layers of logistic units, whose gradients vanish on the way to the first layers.
-# Normalised over the minibatch, or over the units of a layer, they learn.
+# Normalized over the minibatch, or over the units of a layer, they learn.
 
 settings = {
-    "no normalisation": {},
+    "no normalization": {},
     'normalization="batch"': {"normalization": "batch"},
     'normalization="layer"': {"normalization": "layer"},
 }

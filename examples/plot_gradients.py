@@ -45,7 +45,7 @@ settings = {
     "relu, weights too large": {"activation": "relu", "weight_init": too_large},
     "tanh, lecun_normal": {"activation": "tanh", "weight_init": "lecun_normal"},
     "relu, he_normal": {"activation": "relu", "weight_init": "he_normal"},
-    "logistic, normalised": {"activation": "logistic", "normalization": "batch"},
+    "logistic, normalized": {"activation": "logistic", "normalization": "batch"},
     "weights too large, clip_norm=1": {
         "activation": "relu",
         "weight_init": too_large,
@@ -65,5 +65,5 @@ plt.show()
 # Read the lines from right to left, the way the gradient goes. With logistic units the
 # first layers receive next to nothing. Weights that are too large make all gradients
 # enormous, since units grow on the way forward and derivatives on the way back. Weights
-# of the right variance, or normalisation, keep a network between the two. Clipping does
+# of the right variance, or normalization, keep a network between the two. Clipping does
 # not change the proportions, but scales the whole down, so that no step is too long.

@@ -7,7 +7,7 @@ dA = d loss / d A into dZ = d loss / d Z.
 A row of the table says where the arrays lie.  ``in_place``: Z is not kept, but becomes
 A, and f' is written in terms of A; the functions use A and dZ alone.  ``gated``: A has
 half as many columns as Z.  Unless gated, dZ takes the place of dA, so use dZ alone.
-(Loops over two names of the same memory would not be vectorised.)
+(Loops over two names of the same memory would not be vectorized.)
 
 To add one: a function of one number, its slope, and a row in ``ACTIVATIONS``, made by
 
@@ -272,7 +272,7 @@ def of_input(name, f, slope):
 def gated(name, g, slope):
     """A row for A = U * g(V) with Z = [U | V], g'(v) = slope(v) (Shazeer, 2020).
 
-    Several short loops: LLVM vectorises none that writes to many places.
+    Several short loops: LLVM vectorizes none that writes to many places.
     """
 
     def forward(A, Z, bias):

@@ -1,7 +1,7 @@
 """Where each layer's numbers lie in the one flat vector of parameters.
 
-First come all weight matrices, so that what is penalised is the prefix
-``params[:n_weights]``, then all biases, then the scales of normalised layers.
+First come all weight matrices, so that what is penalized is the prefix
+``params[:n_weights]``, then all biases, then the scales of normalized layers.
 The trained part ends there, at ``n_params``.  Behind it, in the same vector, lie the
 buffers: running means and variances, which are saved and restored with the rest.
 A layer's matrix is a view made on demand; views are written to (``view[:] = ...``),
@@ -35,7 +35,7 @@ class Layout(NamedTuple):
         One row per layer, the input first: its units; the columns of its matrix, which
         are as many, or twice as many if it is gated; then where in the vector its
         weights (fan_in, width), biases (width,), scales (width,) and running mean and
-        variance (2, width) begin. The last two are for normalised layers.
+        variance (2, width) begin. The last two are for normalized layers.
     stretches : ndarray of shape (n_stretches, 4), int64
         Pieces of the trained part that an optimizer takes one after another: where each
         begins, its length, whether the penalty shrinks it, and the number of its
@@ -147,14 +147,14 @@ def bias(tail, layout, i):
 
 @jit(view=True)
 def scale(tail, layout, i):
-    """The scales (width,) of layer ``i``, if it is normalised."""
+    """The scales (width,) of layer ``i``, if it is normalized."""
     start = layout.table[i, _SCALE] - layout.n_weights
     return vector_view(tail, start, (layout.table[i, WIDTH],))
 
 
 @jit(view=True)
 def running(params, layout, i):
-    """Running mean and variance (2, width) of layer ``i``, if it is normalised."""
+    """Running mean and variance (2, width) of layer ``i``, if it is normalized."""
     return matrix_view(params, layout.table[i, _RUNNING], (2, layout.table[i, WIDTH]))
 
 
@@ -173,7 +173,7 @@ def bias_views(params, layout):
 
 
 def scale_views(params, layout):
-    """List of the scales of all layers, empty where a layer is not normalised."""
+    """List of the scales of all layers, empty where a layer is not normalized."""
     return _vectors(params, layout.table[1:, _SCALE], _scaled_widths(layout))
 
 

@@ -297,7 +297,7 @@ def subtract_top(z):
 
 
 @jit
-def normalise(p):
+def normalize(p):
     """p <- p / sum(p)."""
     total = p.dtype.type(0)
     for k in range(p.size):
@@ -315,7 +315,7 @@ def softmax_link(Z):
     for i in range(z.size):  # one loop over all elements: rows are short
         z[i] = exp(z[i])
     for i in range(Z.shape[0]):
-        normalise(vector_view(Z, i * Z.shape[1], shape))
+        normalize(vector_view(Z, i * Z.shape[1], shape))
 
 
 @jit(form=LOSS)

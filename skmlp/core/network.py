@@ -7,7 +7,7 @@ With A_0 = X and layers l = 1..L of weights W_l and biases b_l,
     dZ_l = dA_l times f_l'(Z_l),   db_l = sum of dZ_l over rows,
     dW_l = A_{l-1}^T dZ_l,   dA_{l-1} = dZ_l W_l^T,
 
-where f_L is the identity, and normalisation N_l and dropout D_l are, unless asked for.
+where f_L is the identity, and normalization N_l and dropout D_l are, unless asked for.
 """
 
 from functools import cache, lru_cache
@@ -97,12 +97,12 @@ class Network(NamedTuple):
     ----------
     layout : Layout
     kernels : ndarray of shape (n_layers, 8), int64
-        Addresses of what each layer, the input first, does: activation, normalisation,
+        Addresses of what each layer, the input first, does: activation, normalization,
         dropout, products with sparse rows, forward and backward. Zero: nothing.
     dropouts : ndarray of shape (n_layers,), float64
         Rates.
     norm_momentum, norm_epsilon : float
-        Constants of the normalisation.
+        Constants of the normalization.
     head : int
         Address of the loss for training, of the link for prediction.
     head_hyper : ndarray, float64
@@ -217,7 +217,7 @@ def drop_back(network, dA, A, i, chunk):
 
 @jit(form=NORMALIZE_STAGE)
 def normalize(network, params, workspace, Z, i, chunk):
-    """Normalise and scale Z_i."""
+    """Normalize and scale Z_i."""
     layout = network.layout
     arguments = (
         Z,
@@ -234,7 +234,7 @@ def normalize(network, params, workspace, Z, i, chunk):
 
 @jit(form=NORMALIZE_STAGE_BACK)
 def normalize_back(network, params, gradient_tail, workspace, dZ, i, chunk):
-    """Back through the normalisation of Z_i."""
+    """Back through the normalization of Z_i."""
     layout = network.layout
     arguments = (
         dZ,

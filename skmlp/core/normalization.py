@@ -1,4 +1,4 @@
-"""Normalisation of pre-activations: forward and backward side by side.
+"""Normalization of pre-activations: forward and backward side by side.
 
 ``<name>_forward(Z, X, scale, running, statistics, weight, momentum, epsilon)`` turns
 the products Z = A W, of shape (rows, width), into X = (Z - mean) / sqrt(var + epsilon),
@@ -113,7 +113,7 @@ def batch_backward(dZ, X, scale, dscale, statistics, weight):
 
 @jit(form=NORMALIZE)
 def running_forward(Z, X, scale, running, statistics, weight, momentum, epsilon):
-    """Batch normalisation in prediction, by the running statistics."""
+    """Batch normalization in prediction, by the running statistics."""
     mean, factor = mean_and_scale(statistics, scale.size)
     take_running(mean, factor, running)
     invert(factor, epsilon)

@@ -36,8 +36,8 @@ class Workspace(NamedTuple):
         All arrays of the working type, one after the other.
     starts : ndarray of shape (n_layers, 11), int64
         Where they begin. For each layer: A; Z, which is the same unless both are kept;
-        dA; dZ, which is the same unless it is wider; the normalised Z; what each
-        thread's normalisation keeps for its way back; the panels of W and of its
+        dA; dZ, which is the same unless it is wider; the normalized Z; what each
+        thread's normalization keeps for its way back; the panels of W and of its
         transpose. In the first row: the targets, the weights of rows, once per output,
         and scratch for each thread. There is no A_0 for sparse rows, and none for
         prediction, which takes rows as they lie in X.

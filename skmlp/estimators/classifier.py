@@ -25,7 +25,7 @@ from skmlp.estimators.targets import (
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron classifier.
 
-    Minimises the log-loss, or the focal loss: with one logistic output for two classes,
+    Minimizes the log-loss, or the focal loss: with one logistic output for two classes,
     by softmax for more, with independent logistic outputs for multilabel targets.
 
     Parameters
@@ -58,7 +58,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is
         divided by the number of rows (the sum of their weights) that the gradient
-        is taken over. Biases are not penalised.
+        is taken over. Biases are not penalized.
     batch_size : int or 'auto', default='auto'
         Rows per minibatch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
     learning_rate : {'constant', 'invscaling', 'adaptive', 'step', 'exponential', \
@@ -100,10 +100,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     early_stopping : bool, default=False
         Whether to stop when the score on validation rows (see `scoring`) stops
         improving, and to keep the weights of the best one. The rows are those given
-        to `fit`, or else `validation_fraction` of its rows, which are set aside; two
-        classes are split in proportion.
+        to `fit`, or else `validation_fraction` of its rows, which are set aside; those
+        of two classes in proportion.
     validation_fraction : float, default=0.1
-        Share of rows set aside; two rows, and one per class where possible, at least.
+        Share of rows set aside: two rows, and one per class where possible, at least.
     beta_1, beta_2 : float, default=0.9, 0.999
         Decay rates of the averages of 'adam', its variants and 'lion', in [0, 1).
     epsilon : float, default=1e-8
@@ -114,11 +114,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     max_fun : int, default=15000
         Most evaluations of the loss by 'lbfgs'.
     loss : {'log_loss', 'focal'}, default='log_loss'
-        What is minimised, see above. 'focal' [10]_ weighs each row's log-loss by
+        What is minimized, see above. 'focal' [10]_ weighs each row's log-loss by
         ``(1 - p) ** focal_gamma``, p being the probability of its class: rows that
         are easy count less, and probabilities are drawn towards the middle.
     normalization : {'batch', 'layer'} or None, or a sequence of them, default=None
-        Normalisation between the affine part and the activation of the hidden layers,
+        Normalization between the affine part and the activation of the hidden layers,
         or of each of them: over the rows of the minibatch [4]_ or over the units of a
         row [5]_. Prediction uses running averages of the batch statistics; so does
         training where a minibatch has one row. The layer's intercepts are the shift.

@@ -14,14 +14,14 @@ from skmlp.estimators.targets import RealTargets, without_single_column
 class MLPRegressor(RegressorMixin, BaseMLP):
     """Multi-layer perceptron regressor.
 
-    Minimises half the squared error or another loss, for one or several targets, and
+    Minimizes half the squared error or another loss, for one or several targets, and
     predicts means, quantiles, or means with standard deviations.
 
     Parameters
     ----------
     loss : {'squared_error', 'absolute_error', 'huber', 'log_cosh', 'quantile', \
             'gaussian_nll', 'poisson', 'gamma', 'tweedie'}, default='squared_error'
-        What is minimised, with e the prediction minus the target:
+        What is minimized, with e the prediction minus the target:
 
         - 'squared_error': ``e ** 2 / 2``, for the mean;
         - 'absolute_error': ``|e|``, for the median;
@@ -68,7 +68,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is
         divided by the number of rows (the sum of their weights) that the gradient
-        is taken over. Biases are not penalised.
+        is taken over. Biases are not penalized.
     batch_size : int or 'auto', default='auto'
         Rows per minibatch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
     learning_rate : {'constant', 'invscaling', 'adaptive', 'step', 'exponential', \
@@ -110,9 +110,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     early_stopping : bool, default=False
         Whether to stop when the score on validation rows (see `scoring`) stops
         improving, and to keep the weights of the best one. The rows are those given
-        to `fit`, or else `validation_fraction` of its rows, which are set aside.
+        to `fit`, or else `validation_fraction` of its rows, which are set aside; those
+        of two classes in proportion.
     validation_fraction : float, default=0.1
-        Share of rows set aside; two rows at least.
+        Share of rows set aside: two rows, and one per class where possible, at least.
     beta_1, beta_2 : float, default=0.9, 0.999
         Decay rates of the averages of 'adam', its variants and 'lion', in [0, 1).
     epsilon : float, default=1e-8
@@ -123,7 +124,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     max_fun : int, default=15000
         Most evaluations of the loss by 'lbfgs'.
     normalization : {'batch', 'layer'} or None, or a sequence of them, default=None
-        Normalisation between the affine part and the activation of the hidden layers,
+        Normalization between the affine part and the activation of the hidden layers,
         or of each of them: over the rows of the minibatch [4]_ or over the units of a
         row [5]_. Prediction uses running averages of the batch statistics; so does
         training where a minibatch has one row. The layer's intercepts are the shift.

@@ -45,10 +45,10 @@ def jit(function=None, *, entry=False, form=None, strict=False, once=False, view
     strict : bool, default=False
         For functions of single numbers.  Keep the order of floating-point operations
         as written, since rounding may be part of the algorithm, and inline however
-        long: a loop with a call in it would not be vectorised.
+        long: a loop with a call in it would not be vectorized.
     once : bool, default=False
         For functions that are used in one place and call many others. Put them there
-        before compilation: a function is optimised anew, with all that it calls, for
+        before compilation: a function is optimized anew, with all that it calls, for
         each one around it.
     view : bool, default=False
         For functions that return an array, or call NumPy's that do: these Numba

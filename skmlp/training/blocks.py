@@ -1,6 +1,10 @@
 """How many rows pass through the network at once."""
 
+from typing import NamedTuple
+
 import numpy as np
+
+from skmlp.core.minibatches import n_blocks
 
 _TRAINING_FLOPS = 4e9
 _TRAINING_ROWS = 64, 1024
@@ -29,6 +33,47 @@ def minibatches(n_rows, batch_size, last_batch):
     if last_batch == "keep" or n_full == 0:
         return n_full + (rest > 0), n_rows
     return n_full, n_rows if last_batch == "merge" else n_rows - rest
+
+
+class Cut(NamedTuple):
+    """How the rows of an epoch are cut.
+
+    Attributes
+    ----------
+    batch_size : int
+    last_batch : {"keep", "merge", "drop"}
+        What becomes of a last minibatch that is short.
+    block_size, chunk_size : int
+        Rows in memory, and per pass through the network.
+    """
+
+    batch_size: int
+    last_batch: str
+    block_size: int
+    chunk_size: int
+
+    @property
+    def n_chunks(self):
+        """Of a whole block."""
+        return -(-self.block_size // self.chunk_size)
+
+    def minibatches(self, n_rows):
+        """(minibatches of an epoch, rows that are in them)."""
+        return minibatches(n_rows, self.batch_size, self.last_batch)
+
+    def n_blocks(self, n_rows):
+        """Of an epoch."""
+        n_steps, n_seen = self.minibatches(n_rows)
+        return n_blocks(n_seen, n_steps, self.batch_size, self.block_size)
+
+
+def cut_rows(architecture, data, n_rows, batch_size, last_batch="keep"):
+    """The cut of epochs over ``n_rows`` rows of data."""
+    n_steps, n_seen = minibatches(n_rows, batch_size, last_batch)
+    largest = max(batch_size, n_seen - (n_steps - 1) * batch_size)
+    block_size = training_block_size(architecture, data, largest)
+    chunk_size = training_chunk_size(architecture, data, block_size)
+    return Cut(batch_size, last_batch, block_size, chunk_size)
 
 
 def training_block_size(architecture, data, batch_size):

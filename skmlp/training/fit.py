@@ -13,7 +13,7 @@ from skmlp.training.stopping import all_finite
 
 
 class Objective(NamedTuple):
-    """The loss to minimise.
+    """The loss to minimize.
 
     Attributes
     ----------

@@ -93,7 +93,7 @@ class LbfgsFit:
 
         try:
             with self._epochs:
-                self.result = minimise(
+                self.result = minimize_full_batch(
                     self._epochs,
                     self._rows,
                     max_iter=self._stepping.max_iter,
@@ -130,8 +130,8 @@ class LbfgsFit:
             model.params = found
 
 
-def minimise(epochs, rows, *, max_iter, max_fun, tol, on_iteration):
-    """Minimise the full-batch loss of ``epochs`` over ``rows``, from its parameters.
+def minimize_full_batch(epochs, rows, *, max_iter, max_fun, tol, on_iteration):
+    """Minimize the full-batch loss of ``epochs`` over ``rows``, from its parameters.
 
     Parameters
     ----------

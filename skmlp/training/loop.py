@@ -15,7 +15,6 @@ from skmlp.core.minibatches import (
     Recipe,
     State,
     arguments_of_threads,
-    n_blocks,
     run_blocks,
 )
 from skmlp.core.network import training_network
@@ -26,12 +25,7 @@ from skmlp.machine.jit import entry_point
 from skmlp.machine.memory import empty_arrays, empty_like
 from skmlp.machine.team import ALONE
 from skmlp.machine.threads import Threads
-from skmlp.training.blocks import (
-    flops_per_row,
-    minibatches,
-    training_block_size,
-    training_chunk_size,
-)
+from skmlp.training.blocks import cut_rows, flops_per_row
 
 _UPDATE_FLOPS = 20
 
@@ -92,32 +86,22 @@ class Epochs:
     ):
         dtype, layout = params.dtype, architecture.layout()
         n_rows = data.n_rows if n_rows is None else n_rows
-        n_steps, n_seen = minibatches(n_rows, batch_size, last_batch)
-        largest = max(batch_size, n_seen - (n_steps - 1) * batch_size)
-        block_size = training_block_size(architecture, data, largest)
-        chunk_size = training_chunk_size(architecture, data, block_size)
-        block_flops = flops_per_row(layout, data) * block_size
+        self.cut = cut_rows(architecture, data, n_rows, batch_size, last_batch)
+        block_flops = flops_per_row(layout, data) * self.cut.block_size
         block_flops += _UPDATE_FLOPS * layout.n_params
         self.network = training_network(
             architecture,
             loss,
             dtype,
             loss_hyper,
-            n_rows=block_size,
+            n_rows=self.cut.block_size,
             sparse=data.sparse,
         )
-        self.params = params
-        self.data = data
-        self.threads = Threads(
-            -(-block_size // chunk_size),
-            block_flops,
-            n_blocks(n_seen, n_steps, batch_size, block_size) * n_epochs,
-            stay=True,
-        )
-        self._make_memory = partial(_memory, architecture, block_size, chunk_size)
+        self.params, self.data = params, data
+        n_all_blocks = self.cut.n_blocks(n_rows) * n_epochs
+        self.threads = Threads(self.cut.n_chunks, block_flops, n_all_blocks, stay=True)
+        self._make_memory = partial(_memory, architecture, self.cut)
         self._take_new_memory()
-        self.batch_size, self.last_batch = batch_size, last_batch
-        self.block_size, self.chunk_size = block_size, chunk_size
         self.alpha, self.mean_weight = float(alpha), float(mean_weight)
         self.optimizer = optimizer_addresses(optimizer, dtype)
         self.regularization = make_regularization(
@@ -138,7 +122,7 @@ class Epochs:
 
     def size(self, rows):
         """(optimizer steps, rows that are seen) of an epoch over ``rows``."""
-        return minibatches(rows.size, self.batch_size, self.last_batch)
+        return self.cut.minibatches(rows.size)
 
     def run(self, rows, rates, moments, hyper, *, base_rates=None, n_steps_before=0):
         """One epoch over ``rows`` in this order; returns the mean loss.
@@ -152,8 +136,8 @@ class Epochs:
         self._loss[:] = 0
         self._span[STEPS_BEFORE] = n_steps_before
         self._before = None
-        n_steps, n_seen = self.size(rows)
-        n_total = n_blocks(n_seen, n_steps, self.batch_size, self.block_size)
+        _, n_seen = self.size(rows)
+        n_total = self.cut.n_blocks(rows.size)
         first = 0
         while first < n_total and isfinite(self._loss[0]):
             was_lost = self.threads.is_lost
@@ -177,9 +161,9 @@ class Epochs:
             self._base_rates,
             self._factors,
             *self.optimizer,
-            self.batch_size,
-            self.block_size,
-            self.chunk_size,
+            self.cut.batch_size,
+            self.cut.block_size,
+            self.cut.chunk_size,
             self.alpha,
             self.mean_weight,
             self.regularization,
@@ -247,15 +231,15 @@ class Epochs:
         return loss, self.gradient
 
 
-def _memory(architecture, block_size, chunk_size, dtype, data, n_threads):
+def _memory(architecture, cut, dtype, data, n_threads):
     """A workspace; a gradient, the loss and a span of blocks."""
     workspace = make_workspace(
         architecture,
-        block_size,
+        cut.block_size,
         dtype,
         sparse=data.sparse,
         training=True,
-        chunk_size=chunk_size,
+        chunk_size=cut.chunk_size,
         team_size=n_threads,
     )
     n_params = architecture.layout().n_params

@@ -1,4 +1,4 @@
-"""Exact statistics for normalised layers, in the place of running averages."""
+"""Exact statistics for normalized layers, in the place of running averages."""
 
 import numpy as np
 from scipy import sparse

@@ -107,7 +107,7 @@ def test_views_in_kernels_are_those_of_python(sizes):
         np.testing.assert_array_equal(b, -i)
 
 
-def test_gated_and_normalised_layers():
+def test_gated_and_normalized_layers():
     layout = make_layout((3, 4, 5, 2), gated=[True, False], normalized=[True, True])
     np.testing.assert_array_equal(layout.sizes, [3, 4, 5, 2])
     np.testing.assert_array_equal(layout.widths, [8, 5, 2])

@@ -151,7 +151,7 @@ def test_five_epochs_of_the_naive_twin(
         np.testing.assert_allclose(actual, wanted, rtol=1e-6, atol=1e-6)
 
 
-# Regularisers that act on the step, or on what is stepped from.
+# Regularizers that act on the step, or on what is stepped from.
 STEPWISE = {
     "l1_ratio": 0.5,
     "weight_decay": 3.0,
@@ -315,7 +315,7 @@ def test_diverging_training_is_not_hidden():
 
 
 @pytest.mark.skipif(DISABLED, reason="nothing is compiled with the JIT off")
-def test_two_specialisations_at_most():
+def test_two_specializations_at_most():
     for dtype in DTYPES:
         for as_csr in False, True:
             for weighted in False, True:
@@ -359,7 +359,7 @@ print(len(ENTRY_KERNELS), "kernels")
 def test_entry_kernels_allocate_nothing():
     """In a process of its own: kernels from the cache carry no code to look at.
 
-    Unoptimised, which is quicker to compile and can only show more.
+    Unoptimized, which is quicker to compile and can only show more.
     """
     folders = os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))
     environment = {

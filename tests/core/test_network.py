@@ -109,7 +109,7 @@ def test_gradient_against_central_differences(
 
 @each_pair
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_gradient_through_normalisation(activation, loss, normalization):
+def test_gradient_through_normalization(activation, loss, normalization):
     problem = problem_for(
         activation, loss, (4, 3), normalization=normalization, weighted=True
     )
@@ -279,9 +279,9 @@ def test_minibatches_of_several_blocks_whatever_the_depth(as_csr, hidden):
 def test_penalty_leaves_biases_alone(as_csr):
     options = {"as_csr": as_csr, "n_rows": 10}
     plain = problem_for("relu", "squared_error", (4,), alpha=0.0, **options)
-    penalised = problem_for("relu", "squared_error", (4,), alpha=2.0, **options)
+    penalized = problem_for("relu", "squared_error", (4,), alpha=2.0, **options)
     value, gradient = loss_and_gradient(plain)
-    more, extra = loss_and_gradient(penalised)
+    more, extra = loss_and_gradient(penalized)
     n_weights = plain.layout.n_weights
     w = plain.params[:n_weights]
     assert more - value == pytest.approx(2.0 / 10 / 2 * (w @ w), rel=1e-12)

@@ -13,7 +13,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
 class Layer:
-    """Arrays of one normalised layer."""
+    """Arrays of one normalized layer."""
 
     def __init__(self, Z, scale, weight=None, dtype=np.float64):
         n_rows, width = np.shape(Z)

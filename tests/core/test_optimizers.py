@@ -222,7 +222,7 @@ def test_threads_share_an_update(name, hyper, n_weights, n_threads):
 
 
 @each_dtype
-def test_penalised_gradient_of_no_step(dtype):
+def test_penalized_gradient_of_no_step(dtype):
     weights, gradient = np.arange(5).astype(dtype), np.ones(5, dtype)
     squares = OPTIMIZERS["none"].step(
         weights, gradient, np.empty((0, 5), dtype), 0, 0.5, 0.1, np.zeros(0)

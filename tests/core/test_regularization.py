@@ -37,13 +37,13 @@ def test_nothing_is_compiled_unless_asked_for():
 @pytest.mark.parametrize(("l1", "l2"), [(0, 0.3), (0.2, 0), (0.2, 0.3)])
 def test_penalty_is_that_of_the_elastic_net(l1, l2, dtype):
     params, gradient = draw(dtype=dtype)
-    penalty, penalised = prepare(params, gradient, 30, l1, l2)
+    penalty, penalized = prepare(params, gradient, 30, l1, l2)
     w = params[:30].astype(np.float64)
     expected = l1 * np.abs(w).sum() + l2 / 2 * (w**2).sum()
     assert penalty == pytest.approx(expected, rel=TOLERANCE[dtype])
     slope = np.zeros(50)
     slope[:30] = l1 * np.sign(w) + l2 * w
-    np.testing.assert_allclose(penalised, gradient + slope, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(penalized, gradient + slope, rtol=1e-5, atol=1e-6)
 
 
 def test_penalty_gradient_against_central_differences():

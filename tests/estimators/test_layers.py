@@ -1,4 +1,4 @@
-"""Normalisation and dropout, as users meet them."""
+"""Normalization and dropout, as users meet them."""
 
 import pickle
 
@@ -200,7 +200,7 @@ def test_input_dropout_needs_dense_rows():
     assert classifier(dropout=0.1).fit(sparse.csr_array(X), y).n_iter_ == 5
 
 
-def test_lbfgs_with_layer_normalisation():
+def test_lbfgs_with_layer_normalization():
     X, y = classes()
     model = classifier(normalization="layer", solver="lbfgs", max_iter=100).fit(X, y)
     assert model.score(X, y) > 0.95

@@ -35,7 +35,7 @@ def regressor(loss="squared_error", **options):
 
 
 def linear(estimator, **options):
-    """Without hidden layers, minimised to the end."""
+    """Without hidden layers, minimized to the end."""
     return estimator(
         hidden_layer_sizes=(),
         solver="lbfgs",

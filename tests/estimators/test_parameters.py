@@ -1,5 +1,7 @@
-"""Parameters that have no effect are named, by one table."""
+"""The table of parameters: what it says holds in code and documentation."""
 
+import inspect
+import re
 import warnings
 
 import numpy as np
@@ -46,7 +48,49 @@ def texts_of_fit(estimator, **options):
     return [str(w.message) for w in caught if "has an effect" in str(w.message)]
 
 
-def test_the_table_is_complete():
+TABLES = {MLPClassifier: OF_CLASSIFIER, MLPRegressor: OF_REGRESSOR}
+each_table = pytest.mark.parametrize(("estimator", "table"), TABLES.items())
+OF_EITHER = {"loss", "scoring"}  # shared by name only
+ENTRY = re.compile(r"^(\w[\w, ]*) : (.*?)(?=^\w[\w, ]* : |\Z)", re.M | re.S)
+
+
+def entries(estimator):
+    """What the class docstring says of each parameter, without numbers of sources."""
+    text = inspect.getdoc(estimator).split("Parameters\n----------\n")[1]
+    text = re.sub(r"\[\d+\]_", "", text.split("\n\nAttributes\n")[0])
+    return {
+        name: entry.strip()
+        for names, entry in ENTRY.findall(text)
+        for name in names.split(", ")
+    }
+
+
+@each_table
+def test_signature_docstring_and_table_have_the_same_parameters(estimator, table):
+    signature = inspect.signature(estimator).parameters
+    assert list(signature) == list(entries(estimator))
+    assert signature.keys() == table.keys()
+    assert estimator._parameter_constraints.keys() == table.keys()
+
+
+@each_table
+def test_docstrings_have_the_defaults_of_signatures(estimator, table):
+    for name, parameter in inspect.signature(estimator).parameters.items():
+        pattern = r"default=(.*?)\.?(?:\n|$)"
+        (text,) = re.findall(pattern, entries(estimator)[name], re.M)[:1]
+        values = eval(text)
+        if name in ("beta_1", "beta_2"):  # in one entry
+            values = values[name == "beta_2"]
+        assert values == parameter.default, name
+
+
+def test_both_estimators_say_the_same_of_what_they_share():
+    of_classifier, of_regressor = map(entries, TABLES)
+    for name in of_classifier.keys() & of_regressor.keys() - OF_EITHER:
+        assert of_classifier[name] == of_regressor[name], name
+
+
+def test_the_choices_are_complete():
     table = OF_CLASSIFIER | OF_REGRESSOR
     assert {name for name, row in table.items() if row.needs} == CHOICES.keys()
 

@@ -136,14 +136,14 @@ def test_other_settings_compile_nothing(solver):
         "weight_init": "zeros",
         **dict.fromkeys(averages, 0.5),
     }
-    before = n_specialisations()
+    before = n_specializations()
     with event.install_recorder("numba:compile") as recorder:
         make_estimator("regression", **settings).fit(X, y).predict(X)
     assert not recorder.buffer
-    assert n_specialisations() == before
+    assert n_specializations() == before
 
 
-def n_specialisations():
+def n_specializations():
     """Compiled here, or loaded from the cache, which shows in no event."""
     return sum(len(kernel.overloads) for kernel in ENTRY_KERNELS)
 

@@ -301,7 +301,7 @@ def test_kernels_from_elsewhere_are_not_cached(folder):
 
 
 def fresh_kernel_hits(dtype=np.float64):
-    """Whether a kernel without any specialisation yet comes from the cache."""
+    """Whether a kernel without any specialization yet comes from the cache."""
     kernel = jit(entry=True)(relu_forward.py_func)
     Z = np.array([[-3, 2]], dtype)
     with numba.core.event.install_recorder("numba:compile") as recorder:

@@ -57,7 +57,7 @@ each_dtype = pytest.mark.parametrize(
 
 
 def mapped(name, x):
-    """The function over an array, in a loop that the compiler may vectorise."""
+    """The function over an array, in a loop that the compiler may vectorize."""
     function = getattr(math, name)
 
     def loop(out, x):

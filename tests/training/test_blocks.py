@@ -120,7 +120,7 @@ def test_more_than_two_chunks_are_worth_it_sooner_in_larger_networks():
     assert sizes == [120, 60, 60]
 
 
-def test_batch_normalisation_needs_the_whole_minibatch():
+def test_batch_normalization_needs_the_whole_minibatch():
     architecture = make_architecture([64, 100, 10], normalization="batch")
     data = rows_for(architecture.layout())
     assert training_block_size(architecture, data, 10_000) == 10_000

@@ -5,7 +5,7 @@ from builders import epochs_of, flat, make_problem
 from scipy.optimize import minimize
 
 from skmlp.core.layout import bias_views, weight_views
-from skmlp.training.lbfgs import minimise
+from skmlp.training.lbfgs import minimize_full_batch
 from skmlp.training.loop import Epochs
 
 
@@ -19,7 +19,7 @@ def solve(problem, on_iteration=lambda loss: False, **options):
     options = {"max_iter": 200, "max_fun": 1000, "tol": 1e-6, **options}
     rows = np.arange(problem.n_rows)
     epochs = epochs_of(problem, problem.n_rows)
-    return minimise(epochs, rows, on_iteration=on_iteration, **options)
+    return minimize_full_batch(epochs, rows, on_iteration=on_iteration, **options)
 
 
 def naive_loss(problem, x):

@@ -104,7 +104,7 @@ def test_loss_and_gradient_in_blocks(monkeypatch, as_csr):
     problem = draw(n_rows=150, as_csr=as_csr)
     before = problem.params.copy()
     epochs = epochs_of(problem, 150)
-    assert epochs.block_size == 50
+    assert epochs.cut.block_size == 50
     loss, gradient = epochs.loss_and_gradient(np.arange(150))
     expected, *lists = naive.loss_and_gradient(
         *problem.lists(), problem.X, problem.Y, problem.weight, **problem.options()

@@ -292,7 +292,7 @@ each_function = pytest.mark.parametrize(
 
 @each_function
 @pytest.mark.parametrize("name", RATES)
-def test_minimises(name, function, n_steps):
+def test_minimizes(name, function, n_steps):
     rate = RATES[name][function is rosenbrock]
     settings = {"learning_rate_init": rate, "learning_rate": "cosine"}
     assert minimum(name, function, n_steps, **settings) < 1e-6
@@ -300,7 +300,7 @@ def test_minimises(name, function, n_steps):
 
 @each_function
 @pytest.mark.parametrize("schedule", [*SCHEDULES, *SGD_ONLY, Warmup("exponential")])
-def test_minimises_with_each_schedule(schedule, function, n_steps):
+def test_minimizes_with_each_schedule(schedule, function, n_steps):
     rate = 0.05 if function is parabola else 1e-3
     settings = {"learning_rate_init": rate, "learning_rate": schedule}
     settings["power_t"] = 0.05  # of the number of rows, which soon is large
