@@ -1,12 +1,17 @@
 """Configuration of Sphinx: ``python -m sphinx -W --keep-going docs docs/_build``."""
 
+import sys
 import warnings
+from pathlib import Path
 
 import scipy.linalg  # noqa: F401 - its BLAS must be loaded to be limited
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 import skmlp
+
+sys.path.insert(0, str(Path(__file__).parent))
+import tables
 
 # The examples stop early on purpose.
 warnings.simplefilter("ignore", ConvergenceWarning)
@@ -23,11 +28,13 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "numpydoc",
     "myst_parser",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "templates"]
+exclude_patterns = ["_build", "templates", "generated/parameter_tables.md"]
 templates_path = ["templates"]
 default_role = "literal"
 suppress_warnings = [
@@ -36,7 +43,7 @@ suppress_warnings = [
 ]
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 numpydoc_show_class_members = False
@@ -66,3 +73,10 @@ html_theme_options = {
     "footer_end": [],
 }
 html_show_sourcelink = False
+_SINGLE_PAGES = "parameters", "differences", "trust", "performance", "architecture"
+html_sidebars = {name: [] for name in _SINGLE_PAGES}
+
+
+def setup(app):
+    """Pages that are made from the package."""
+    app.connect("builder-inited", tables.write)

@@ -18,7 +18,15 @@ PAGES = [
         if not GENERATED & set(page.relative_to(ROOT).parts)
     ),
 ]
-OTHER_BLOCKS = {"bash", "dockerfile", "mermaid", "{toctree}", "{eval-rst}"}
+OTHER_BLOCKS = {
+    "{include} ../README.md",
+    "{include} generated/parameter_tables.md",
+    "bash",
+    "dockerfile",
+    "mermaid",
+    "{toctree}",
+    "{eval-rst}",
+}
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 INCLUDE = re.compile(r"^```\{literalinclude\} (\S+)\n(.*?)^```$", re.M | re.S)
 OPTION = re.compile(r"^:(pyobject|start-at|end-at): (.*)$", re.M)
@@ -33,9 +41,9 @@ def blocks(page):
 def includes(page):
     """Source, option and its text of each piece of included code."""
     return [
-        (page.parent / source, *option)
+        (page.parent / source, option, text.strip("'"))
         for source, options in INCLUDE.findall(page.read_text("utf-8"))
-        for option in OPTION.findall(options)
+        for option, text in OPTION.findall(options)
     ]
 
 

@@ -27,7 +27,7 @@ _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _LOSSES_OF_REGRESSORS = {
     name for name, row in LOSSES.items() if row.link in ("identity", "gaussian", "exp")
 }
-NETWORK, LOSS, STEPS, CONSTANTS, REGULARIZATION, STOPPING, OTHERS = (
+GROUPS = NETWORK, LOSS, STEPS, CONSTANTS, REGULARIZATION, STOPPING, OTHERS = (
     *("Network", "Loss", "Steps", "Constants of the solvers", "Regularization"),
     *("Stopping and validation", "Everything else"),
 )
@@ -63,10 +63,13 @@ class Need(NamedTuple):
         In words.
     holds : callable
         ``Case -> bool``.
+    values : str, default=""
+        Which of its values need it, if not all.
     """
 
     where: str
     holds: Callable
+    values: str = ""
 
 
 class Clash(NamedTuple):
@@ -222,12 +225,14 @@ SHARED = {
                     case.model.solver == "sgd"
                     or case.model.learning_rate not in SGD_ONLY
                 ),
+                " and ".join(map(repr, SGD_ONLY)),
             ),
             Need(
                 "stochastic solvers",
                 lambda case: (
                     _is_stochastic(case) or case.model.learning_rate in SGD_ONLY
                 ),
+                "others",
             ),
         ),
     ),

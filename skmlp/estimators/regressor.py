@@ -54,17 +54,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         with 'logistic', 'gelu', 'silu' and 'relu' for g.
     solver : {'lbfgs', 'sgd', 'adam', 'adamw', 'nadam', 'amsgrad', 'adagrad', \
             'rmsprop', 'lion', 'schedule_free'}, default='adam'
-        'lbfgs' [3]_ is a quasi-Newton method on all rows at once, often the best choice
-        for a few thousand rows or fewer. All others are stochastic: they take a step
-        per minibatch. 'sgd' has momentum. 'adam' [2]_ divides momentum by a running
-        root mean square of the gradient; 'adamw' takes the same steps, and needs a
-        `weight_decay` to differ (0.01 is usual); 'nadam' [14]_ also looks ahead,
-        'amsgrad' [15]_ uses the largest mean square so far. 'rmsprop' [16]_ has no
-        momentum, nor has 'adagrad' [17]_, which divides by the root of the sum of all
-        squares. 'lion' [18]_ uses the sign of the gradient's average; it wants a tenth
-        of Adam's rate, and ``beta_2=0.99``. 'schedule_free' [19]_ averages the weights
-        instead of lowering the rate: for a number of epochs that is not known
-        beforehand, as in `partial_fit`.
+        How the loss is minimized. 'lbfgs' [3]_ is a quasi-Newton method on all rows at
+        once, often the best choice for a few thousand rows or fewer. All others are
+        stochastic: they take a step per minibatch. 'sgd' has momentum. 'adam' [2]_
+        divides momentum by a running root mean square of the gradient; 'adamw' takes
+        the same steps, and needs a `weight_decay` to differ (0.01 is usual); 'nadam'
+        [14]_ also looks ahead, 'amsgrad' [15]_ uses the largest mean square so far.
+        'rmsprop' [16]_ has no momentum, nor has 'adagrad' [17]_, which divides by the
+        root of the sum of all squares. 'lion' [18]_ uses the sign of the gradient's
+        average; it wants a tenth of Adam's rate, and ``beta_2=0.99``. 'schedule_free'
+        [19]_ averages the weights instead of lowering the rate: for a number of epochs
+        that is not known beforehand, as in `partial_fit`.
     alpha : float, default=0.0001
         Strength of the L2 penalty ``alpha / 2 * sum(weights ** 2)``, which is
         divided by the number of rows (the sum of their weights) that the gradient
@@ -74,17 +74,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     learning_rate : {'constant', 'invscaling', 'adaptive', 'step', 'exponential', \
             'cosine', 'one_cycle', 'plateau', 'coslog4'}, Schedule or callable, \
             default='constant'
-        Two are for 'sgd' only, and ignored with a warning elsewhere: 'invscaling'
-        sets ``learning_rate_init / (t + 1) ** power_t`` after each epoch, t rows
-        having been seen; 'adaptive' divides the rate by 5 whenever patience (see
-        `n_iter_no_change`) runs out, and stops once it is below 1e-6. The others
-        serve all stochastic solvers and act on each step. Their names stand for the
-        schedules of ``skmlp.schedules`` as they are by default; pass an object such
-        as ``skmlp.schedules.Cosine(final=0.01)`` for other settings, or a function
-        that turns an array of progress into factors of `learning_rate_init`.
-        Progress is the share of the `max_iter` epochs that is finished, in [0, 1].
-        Each `fit` begins at 0; each call of `partial_fit` is the next epoch, and
-        beyond `max_iter` of them progress stays 1.
+        How the rate of stochastic solvers changes. Two schedules are for 'sgd' only,
+        and ignored with a warning elsewhere: 'invscaling' sets ``learning_rate_init /
+        (t + 1) ** power_t`` after each epoch, t rows having been seen; 'adaptive'
+        divides the rate by 5 whenever patience (see `n_iter_no_change`) runs out, and
+        stops once it is below 1e-6. The others serve all stochastic solvers and act on
+        each step. Their names stand for the schedules of ``skmlp.schedules`` as they
+        are by default; pass an object such as ``skmlp.schedules.Cosine(final=0.01)``
+        for other settings, or a function that turns an array of progress into factors
+        of `learning_rate_init`. Progress is the share of the `max_iter` epochs that is
+        finished, in [0, 1]. Each `fit` begins at 0; each call of `partial_fit` is the
+        next epoch, and beyond `max_iter` of them progress stays 1.
     learning_rate_init : float, default=0.001
         Learning rate of the stochastic solvers, which schedules multiply.
     power_t : float, default=0.5
@@ -141,7 +141,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         at random in each training step [6]_; the others are divided by 1 - dropout.
         Prediction uses all units.
     input_dropout : float, default=0.0
-        The same for the features of dense X.
+        Share of the features of dense X that are set to zero likewise.
     weight_init : str or callable, default='auto'
         How the initial weights are drawn. 'auto' is scikit-learn's way [1]_;
         'glorot_uniform', 'glorot_normal' [1]_ (variance ``2 / (fan_in + fan_out)``),
@@ -155,14 +155,16 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ``alpha * (l1_ratio * sum(abs(weights)) + (1 - l1_ratio) / 2 *
         sum(weights ** 2))``.
     weight_decay : float, default=0.0
-        Decoupled decay [9]_: each step first multiplies the weights by
+        Decoupled decay of the weights [9]_: each step first multiplies the weights by
         ``1 - learning_rate * weight_decay``.
     max_norm : float, default=None
         Largest norm of the incoming weights of a unit; larger ones are scaled down
         after each step [6]_.
-    clip_norm, clip_value : float, default=None
-        Largest norm of the gradient, penalty included, of which a larger one is scaled
-        down [21]_; largest absolute value of its components.
+    clip_norm : float, default=None
+        Largest norm of the gradient, penalty included; a larger one is scaled down
+        [21]_.
+    clip_value : float, default=None
+        Largest absolute value of the components of the gradient, penalty included.
     ema_decay : float, default=None
         Keep the moving average of the weights (and running statistics) for validation
         and prediction: step t replaces ``1 - min(ema_decay, (1 + t) / (10 + t))`` of
@@ -173,7 +175,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         validation rows, before each epoch. X is dense and Y as the network sees it, of
         shape (n_samples, n_outputs).
     dtype : {'auto', 'float32', 'float64'}, default='auto'
-        What to compute in; 'auto' follows X.
+        Type of the weights and of all computation; 'auto' follows X.
     max_time : float, default=None
         Seconds after which `fit` ends, once the epoch or iteration is done, as if
         `max_iter` were reached.
