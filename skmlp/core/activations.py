@@ -40,8 +40,8 @@ from skmlp.machine.math import (
 
 _LEAK = 0.01
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
-_FAR = 1000  # where every function here has reached its limit or its asymptote
-# Dropout gives A back with a rounding error, so that 1 may have become a little less.
+_FAR = 1000  # beyond it every function is at its limit or asymptote
+# Dropout restores A with a rounding error: 1 may have become slightly less.
 _ALMOST_ONE = 1 - 1e-6
 
 

@@ -14,7 +14,7 @@ from skmlp.machine.intrinsics import address, flat, vector_view
 from skmlp.machine.jit import jit
 from skmlp.machine.tiles import copy
 
-_ROWS_AHEAD = 4  # that memory has time for, when rows are gathered
+_ROWS_AHEAD = 4  # prefetched while rows are gathered
 
 
 class Data(NamedTuple):

@@ -22,7 +22,7 @@ from skmlp.machine.team import share
 UNITS, WIDTH, WEIGHTS, _BIAS, _SCALE, _RUNNING = range(6)
 # Columns of `Layout.stretches`.
 START, LENGTH, DECAYS, GROUP = range(4)
-# So short that a sum of squares in the working type keeps its precision.
+# Short enough for a precise sum of squares in the working type.
 _LONGEST_STRETCH = 1024
 
 

@@ -219,7 +219,7 @@ def pass_chunks(network, state, workspace, data, recipe, block, team):
 @jit
 def whole_weight_gradient(network, state, workspace, data, block, team):
     """The thread's share of the weights' gradient, from all rows of the block."""
-    none = np.int64(0)  # a literal is a type of its own
+    none = np.int64(0)  # a literal would be another type
     rows, key = block.rows, block.key
     chunk = refer(Chunk(rows, none, block.first, key, rows.size, none))
     fixed = network, state.gradient, workspace, data, chunk, block.part
@@ -328,7 +328,7 @@ def run_block(network, state, workspace, data, recipe, i, team):
     all threads came to all meetings; where one did not, a replica is as it was before.
     """
     block = refer(block_of(recipe, workspace, i))
-    owners = alone(team) if workspace.has_replicas else team  # of the parameters
+    owners = alone(team) if workspace.has_replicas else team  # share the parameters
     if block.part == 0 or i == recipe.span[FIRST]:  # new weights, or new threads
         pack_weights(network, state.params, workspace, block.rows.size, owners)
         if not wait(owners):
@@ -336,7 +336,7 @@ def run_block(network, state, workspace, data, recipe, i, team):
     pass_chunks(network, state, workspace, data, recipe, block, team)
     if not wait(team):
         return False
-    if block.is_last and owners.rank == 0:  # before the meeting that the step follows
+    if block.is_last and owners.rank == 0:  # a barrier follows before the step
         begin_step(recipe.begin, recipe.rates[block.step], state.hyper)
     if not workspace.has_replicas:
         whole_weight_gradient(network, state, workspace, data, block, team)
@@ -394,7 +394,7 @@ def run_blocks(network, state, workspace, origin, data, recipe, seat):
             together = run_block(network, state, workspace, data, recipe, i, team)
             i += np.int64(together)
         if together and workspace.has_replicas:
-            # Since the next run's numbers will be in the same place.
+            # The next run's results will overwrite those of this one.
             together = wait(team)
         if team.rank == 0:
             return i

@@ -387,7 +387,7 @@ def backward(network, params, gradient, workspace, data, chunk):
         if network.kernels[i, _ACTIVATE_BACK] != 0:
             call(BACKWARD, network.kernels[i, _ACTIVATE_BACK], (dZ, dA, A, Z))
         bias_gradient(bias(gradient_tail, layout, i), dZ)
-        if network.kernels[i, _DROP] != 0:  # again, for the weight gradient
+        if network.kernels[i, _DROP] != 0:  # redo what `drop_back` undid for f'
             call(DROP_STAGE, network.drop, (network, A, i, chunk))
         if network.kernels[i, _NORMALIZE_BACK] != 0:
             arguments = (network, params, gradient_tail, workspace, dZ, i, chunk)

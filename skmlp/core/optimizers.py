@@ -145,7 +145,7 @@ def lion(w, g, memory, i, constants):
     beta_1, rest_1, beta_2, rest_2, rate, zero, one = constants
     c = beta_1 * memory[0][i] + rest_1 * g
     average(memory[0], i, beta_2, rest_2, g)
-    sign = one if c > zero else (-one if c < zero else c)  # of zero and NaN: itself
+    sign = one if c > zero else (-one if c < zero else c)  # zero and NaN stay
     return w - rate * sign
 
 
@@ -251,7 +251,7 @@ def made_of(rule, constants, n_moments):
             squares += w * w
         return np.float64(squares)
 
-    step.__name__ = step.__qualname__ = f"{rule.__name__}_step"  # known to the cache
+    step.__name__ = step.__qualname__ = f"{rule.__name__}_step"  # its key in the cache
     return jit(step, form=STEP)
 
 

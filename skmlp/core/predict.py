@@ -29,7 +29,7 @@ def predict_blocks(
     done, which the first thread knows.
     """
     network, workspace, data = refer(network), refer(workspace), refer(data)
-    layout, no_key = network.layout, np.int64(0)  # a literal is a type of its own
+    layout, no_key = network.layout, np.int64(0)  # a literal would be another type
     team = begin(seat)
     if team.size == 0:
         return False

@@ -16,15 +16,15 @@ from skmlp.machine.jit import jit
 from skmlp.machine.memory import empty_arrays, empty_like, whole_lines
 from skmlp.machine.products import FEW_ROWS, padded_width, scratch_size
 
-# Columns of `Workspace.starts`, of NumPy's integers: each literal would be a type of
-# its own, for which functions are compiled anew.
+# Columns of `Workspace.starts`. NumPy integers, since each literal would be a type of
+# its own, and functions would be compiled for each.
 OUTPUTS, PRODUCTS, SLOPES, DELTAS, NORMALIZED, STATISTICS = np.arange(6)
 PANELS, PANELS_BACK = np.arange(6, 8)
 TARGETS, WEIGHT, SCRATCH = np.arange(8, 11)
-# Layer 0, with which lies what belongs to no layer; the only part of what is whole.
+# Layer 0 also has what belongs to no layer; WHOLE is the only part of a shared array.
 INPUT, NO_LAYER, WHOLE = np.zeros(3, np.int64)
 _N_COLUMNS = 11
-_FEW_GRADIENTS = 1 / 3  # those of all chunks, beside the A and dZ of a block
+_FEW_GRADIENTS = 1 / 3  # at most this share of a block's A and dZ
 
 
 class Workspace(NamedTuple):

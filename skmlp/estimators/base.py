@@ -105,7 +105,7 @@ class BaseMLP(
         if resume and "_network" in vars(self):
             self._current_network()
         twin = self._twin()
-        vars(twin).update(parameters)  # others may have set some meanwhile
+        vars(twin).update(parameters)  # another thread may have set some meanwhile
         begin = frozenset(vars(twin))
         with self._lent_to(twin) if incremental else nullcontext():
             report = twin._train(X, y, *data, incremental=incremental, classes=classes)
@@ -148,7 +148,7 @@ class BaseMLP(
             network = self._current_network(X.dtype)
             self._network = network._replace(params=network.params.copy())
         if sparse.issparse(X) and weight is not None and not weight.all():
-            counts = weight > 0  # how many entries rows have decides on chunks
+            counts = weight > 0  # the number of entries decides on chunks
             X, Y, weight = X[counts], Y[counts], weight[counts]
         return Rows(X, Y, weight, targets)
 
@@ -247,11 +247,11 @@ class BaseMLP(
 
     @abstractmethod
     def _learn_targets(self, y, incremental):
-        """What validated y is, for `fit` and `partial_fit`."""
+        """The targets that validated y holds, for `fit` and `partial_fit`."""
 
     @abstractmethod
     def _targets(self):
-        """What the targets of the fitted estimator are."""
+        """The targets that the estimator was fitted to."""
 
     def _check_penalty(self, mean_weight, dtype):
         """Refuse weights of rows so small that the penalty overflows beside them."""
@@ -339,10 +339,10 @@ class BaseMLP(
     def _network_and_rows(self, X):
         """The network of this moment, and users' X, validated for it and packed."""
         if not self._has_parameters():
-            check_is_fitted(self)  # raises, after a while
+            check_is_fitted(self)  # raises; slow, so asked last
         network = self._current_network()
         dtype, n_features = network.params.dtype, network.n_features
-        named = hasattr(self, "feature_names_in_")  # then a warning is due
+        named = hasattr(self, "feature_names_in_")  # scikit-learn then compares names
         if named or not (is_settled(X, (dtype,)) and X.shape[1] == n_features):
             X = self._validate_new_rows(X, dtype)
         if X.shape[1] != n_features:
@@ -399,7 +399,7 @@ class BaseMLP(
         return network.hidden_units(data, number)
 
     def _has_features_of(self, X):
-        named = hasattr(self, "feature_names_in_")  # then a warning is due
+        named = hasattr(self, "feature_names_in_")  # scikit-learn then compares names
         return not named and X.shape[1] == self.n_features_in_
 
     def __sklearn_is_fitted__(self):

@@ -457,7 +457,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         raw = finite(network.predict(data, "identity"))
         if len(network.classes) == 1:
             return np.ones_like(raw)
-        return _inside_unit_interval(expit(np.hstack([-raw, raw])))  # 1 - p cancels
+        return _inside_unit_interval(expit(np.hstack([-raw, raw])))  # not 1 - p
 
     @under_usual_errors
     def predict_log_proba(self, X):

@@ -48,7 +48,7 @@ class FittedNetwork(NamedTuple):
     def predict(self, data, link=None):
         """link(raw prediction) of rows that have its number of features."""
         link = self.link if link is None else link
-        if link in _OF_HIDDEN_LAYERS:  # of an encoder, cut out of another network
+        if link in _OF_HIDDEN_LAYERS:  # an encoder cut out of another network
             return _OF_HIDDEN_LAYERS[link](self.predict(data, "identity"))
         return predict(self.architecture, self.params, data, link=link)
 

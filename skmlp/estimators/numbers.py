@@ -71,7 +71,7 @@ class Rule(NamedTuple):
 
 def make_rules(estimator_class):
     """A rule for each parameter."""
-    defaults = {  # a subclass may name some of them only
+    defaults = {  # a subclass may override some of them
         name: parameter.default
         for cls in reversed(estimator_class.__mro__[:-1])
         for name, parameter in signature(cls).parameters.items()
@@ -86,14 +86,14 @@ def make_rules(estimator_class):
 
 
 def _is_settled(name, default, constraints, owner):
-    if default is Parameter.empty:  # of a subclass without it
+    if default is Parameter.empty:  # a subclass without this parameter
         return True
     items = default if type(default) is tuple else (default,)
     if not all(type(item) in _SETTLED_TYPES for item in items):
         return False
     try:
         check_parameter(name, default, constraints, owner)
-    except InvalidParameterError:  # of a subclass, to be told when it is used
+    except InvalidParameterError:  # a subclass's own default: reported when used
         return False
     return True
 
@@ -128,7 +128,9 @@ def check_parameters(parameters, rules, owner):
             numbers[name] = number
             if number in allowed:
                 continue
-            check_parameter(name, value, constraints, owner)  # shows what was given
+            check_parameter(
+                name, value, constraints, owner
+            )  # raises, with what was given
             value = number
         elif allowed is not None and isinstance(value, (list, tuple)):
             numbers[name] = [_as_python(v, allowed.kind, name, owner) for v in value]
@@ -146,7 +148,7 @@ def check_parameter(name, value, constraints, owner):
         If the value is not allowed.
     """
     try:
-        if isinstance(value, np.timedelta64):  # which is an integer to NumPy
+        if isinstance(value, np.timedelta64):  # NumPy takes it for an integer
             raise TypeError("durations are no numbers")
         with np.errstate(all="ignore"):  # float16 overflows in comparisons
             validate_parameter_constraints({name: constraints}, {name: value}, owner)
@@ -171,7 +173,7 @@ def _as_python(value, kind, name, owner):
         return value
     try:
         number = kind(value)
-    except OverflowError:  # of float: it is finite, but too large
+    except OverflowError:  # finite, but too large for a float
         number = value
     if abs(number) > _LARGEST[kind] and abs(number) != inf:
         raise InvalidParameterError(

@@ -34,7 +34,7 @@ GROUPS = NETWORK, LOSS, STEPS, CONSTANTS, REGULARIZATION, STOPPING, OTHERS = (
 
 
 class Case(NamedTuple):
-    """What a fit is about to do, beside its parameters.
+    """A fit as far as parameters depend on it.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Need(NamedTuple):
 
 
 class Clash(NamedTuple):
-    """What a parameter makes no sense with.
+    """A combination in which a parameter makes no sense.
 
     Attributes
     ----------
@@ -419,7 +419,7 @@ OF_REGRESSOR = SHARED | {
 
 
 def constraints_of(table):
-    """What scikit-learn calls an estimator's ``_parameter_constraints``."""
+    """scikit-learn's ``_parameter_constraints`` of a table."""
     return {name: row.allowed for name, row in table.items()}
 
 

@@ -36,7 +36,7 @@ class Publishing:
             for curve, length in lengths:
                 del curve[length:]
             if optimizer is not None:
-                if optimizer.n_steps != n_steps:  # no longer those of the weights
+                if optimizer.n_steps != n_steps:  # they no longer fit the weights
                     optimizer.forget()
                 if self._carried.optimizer is None:
                     self._carried = carried

@@ -26,7 +26,7 @@ _NOT_NEGATIVE = "poisson", "tweedie"
 class Targets:
     """What both kinds of targets share."""
 
-    n_classes = 0  # that exclude each other
+    n_classes = 0  # mutually exclusive ones
     multilabel = False
 
     @property
@@ -228,7 +228,7 @@ class RealTargets(Targets):
         """Row of the core's table."""
         if self.loss == "quantile" and np.size(self.quantile) > 1:
             return "quantiles"
-        if self.loss == "tweedie":  # whose formula has poles at both ends
+        if self.loss == "tweedie":  # its formula has poles at both ends
             for power, loss in (1, "poisson"), (2, "gamma"):
                 if abs(self.tweedie_power - power) < _NEAR_POLE:
                     return loss

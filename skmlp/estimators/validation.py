@@ -110,7 +110,7 @@ class Validating:
         """Score by the user's scorer of an estimator with the current weights."""
         judged = self._twin()
         judged._set_parameters(params.astype(self._params.dtype))
-        vars(judged).pop("feature_names_in_", None)  # as validated rows have none
+        vars(judged).pop("feature_names_in_", None)  # validated rows have no names
         weight = validation.sample_weight
         weight = {} if weight is None else {"sample_weight": weight}
         scorer = check_scoring(judged, self.scoring)

@@ -10,7 +10,7 @@ from threadpoolctl import ThreadpoolController
 
 from skmlp.machine.room import is_green
 
-_PATIENCE_SECONDS = 1.0  # with a thread that is late, BLAS keeps its own
+_PATIENCE_SECONDS = 1.0  # for a late thread, after which BLAS keeps its limit
 
 
 class _Keeper:
@@ -60,7 +60,7 @@ class _Keeper:
                 return
         except RuntimeError:
             pass
-        for door in doors:  # no thread to be had; BLAS keeps its own
+        for door in doors:  # the thread could not start: BLAS keeps its limit
             door.release()
 
 
@@ -99,7 +99,7 @@ def _hold(before, entered, leave, left):
 
 @cache
 def _controller():
-    """Of the libraries that are loaded by now; to look for them takes milliseconds."""
+    """The loaded BLAS and OpenMP libraries; looking for them takes milliseconds."""
     return ThreadpoolController()
 
 

@@ -25,7 +25,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _KERNELS = (
     "skmlp.machine",
     "skmlp.core",
-)  # where they, and all that they call, are defined
+)  # all packages with code that kernels call
 _WHAT_IT_DOES = (
     *("co_code", "co_consts", "co_names", "co_varnames", "co_cellvars", "co_freevars"),
     *("co_argcount", "co_posonlyargcount", "co_kwonlyargcount", "co_flags"),
@@ -51,7 +51,7 @@ class Stamp:
         try:
             for package in _KERNELS:
                 codes |= _codes(import_module(package).__spec__)
-        except Exception:  # importers may lack any of what is asked here
+        except Exception:  # an importer may lack any of these methods
             codes = {}
         self._modules = frozenset(codes)
         self.value = _digest(codes) if codes else None

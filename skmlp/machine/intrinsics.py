@@ -66,7 +66,7 @@ def _view(ndim, *, borrowed=False):
         )
 
         def generate(context, builder, signature, args):
-            # Only compiling needs it, and importing it takes longer than all of skmlp.
+            # Imported late: it takes longer than skmlp, and only compiling needs it.
             from numba.np.arrayobj import make_array, populate_array
 
             source = make_array(signature.args[0])(context, builder, args[0])
@@ -395,7 +395,7 @@ def address(kernel, dtype):
     signature = _signature(kernel.form, numba.from_dtype(np.dtype(dtype)))
     kernel.compile(signature)
     code = kernel.overloads[signature]
-    with global_compiler_lock:  # LLVM has a lock too, which the fork guard knows not
+    with global_compiler_lock:  # the fork guard holds this lock, but not LLVM's
         return code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
 
 

@@ -25,8 +25,8 @@ from skmlp.machine.warning import warn
 DISABLED = bool(numba.config.DISABLE_JIT)
 STRICT_MATH = {"contract"}
 FAST_MATH = {"contract", "reassoc", "nsz", "arcp", "afn"}  # NaN and inf stay visible
-ENTRY_KERNELS = []  # all that exist
-STAMP = Stamp()  # of all kernels' code
+ENTRY_KERNELS = []  # in order of definition
+STAMP = Stamp()  # hash of all kernels' code
 _STORE = KernelStore(STAMP.value)
 _ENTRY_POINTS = {}
 
@@ -99,7 +99,7 @@ def entry_point(kernel, key, arguments):
 def _where_there_is_room(kernel, compile, signature):
     """Numba's ``compile``, which calls from Python come to as well."""
     if signature in kernel.overloads or global_compiler_lock.is_locked():
-        return compile(signature)  # nothing to do, or part of a compilation
+        return compile(signature)  # already compiled, or nested in a compilation
     if tracemalloc.is_tracing() and not _is_saved(kernel, signature):
         _warn_of_tracing()
 

@@ -36,9 +36,9 @@ _F_ZERO, _F_HALF, _F_ONE, _F_TWO = (np.float32(c) for c in (0, 0.5, 1, 2))
 _F_INF, _F_NAN = np.float32(np.inf), np.float32(np.nan)
 _F_LOW, _F_HIGH = np.float32(-87.3), np.float32(89)
 _F_TINY = np.finfo(np.float32).tiny
-_F_ROOT_TINY = np.float32(1e-17)  # times 1e-3, Adam's factor, its square is normal
+_F_ROOT_TINY = np.float32(1e-17)  # 1e-3 (Adam's 1 - beta_2) times its square is normal
 _F_LOG2E = np.float32(1.4426950408889634)
-_F_LN2_HIGH = np.float32(0.693359375)  # so few bits that k times it is exact
+_F_LN2_HIGH = np.float32(0.693359375)  # few enough bits for k times it to be exact
 _F_LN2_LOW = np.float32(-2.12194440e-4)
 _F_SHIFT = np.float32(1.5 * 2**23)
 _F_SHIFT_BITS = _F_SHIFT.view(np.int32)
@@ -76,7 +76,7 @@ _F_M0, _F_M1, _F_M2, _F_M3, _F_M4, _F_M5, _F_M6, _F_M7, _F_M8, _F_M9 = (
         -3.150392401e-4,
     )
 )
-_F_FLAT = np.float32(9.5)  # where the formula of tanh is surely beyond 1
+_F_FLAT = np.float32(9.5)  # from here on the formula of tanh exceeds 1
 _F_T0, _F_T1, _F_T2, _F_T3, _F_T4 = (
     np.float32(c)
     for c in (0.999999979, 0.133797185, 3.49403515e-3, 2.05834895e-5, 1.33190811e-8)

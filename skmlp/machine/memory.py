@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-LINE = 128  # bytes: one or two lines, which may come in pairs
+LINE = 128  # bytes: two cache lines, which processors fetch in pairs
 
 
 def whole_lines(size, itemsize):

@@ -10,13 +10,13 @@ from math import inf
 from threading import Lock
 from time import perf_counter
 
-RUN_SECONDS = 0.03  # between two looks at Ctrl-C
+RUN_SECONDS = 0.03  # length of a run: how long Ctrl-C may wait
 _FLOPS_PER_SECOND = 5e9  # a cautious guess, until a run has been measured
-_TRY_SECONDS = 0.004  # of a run that tries fewer threads
-_LOSS = 0.01  # share of the time that tries may waste
-_MEMORY = 0.5  # weight of what was measured just before
-_FADING_SECONDS = 0.03  # without runs, in which it becomes half of that
-_OUTLIER = 2  # times as long is the most that a short run, interrupted, can count for
+_TRY_SECONDS = 0.004  # length of a run that tries fewer threads
+_LOSS = 0.01  # share of the time that trials may cost
+_MEMORY = 0.5  # weight of the previous measurement
+_FADING_SECONDS = 0.03  # half-life of that weight between runs
+_OUTLIER = 2  # times as long, at most, counts a short run: it may be interrupted
 
 
 @cache
@@ -70,7 +70,7 @@ class Pace:
 
     def _learn(self, size, n_blocks, latest):
         if self._n_runs == 1:
-            self._seconds.clear()  # the first run loaded kernels, and touched memory
+            self._seconds.clear()  # the first run also loaded kernels and mapped memory
             self._first_try = perf_counter() + _TRY_SECONDS
         self._n_runs += 1
         before = self._seconds.get(size, latest)
@@ -86,7 +86,7 @@ class Pace:
             best = min(self._seconds, key=self._seconds.get)
             slower_by = max(self._seconds[size], latest) - self._seconds[best]
             lost = min(n_blocks, self._blocks_of_try(size, best)) * slower_by
-            lost += self._skipped  # the start of these threads
+            lost += self._skipped  # starting these threads
             self._next_try[size] = now + max(lost / _LOSS, RUN_SECONDS)
 
     def _due(self, size):

@@ -14,7 +14,7 @@ from skmlp.machine.intrinsics import draw_bits
 from skmlp.machine.jit import DISABLED, entry_point, jit
 
 _FEW_ROWS = 150  # with fewer, calling the kernel takes longer than it saves
-_shuffling = RLock()  # beside the lock of a generator, of which there may be many
+_shuffling = RLock()  # held at forks in place of the generators' own locks
 hold_at_fork(_shuffling)
 
 

@@ -31,9 +31,9 @@ from skmlp.machine.vectors import TILE_VECTORS, VECTOR_BYTES
 # With fewer, packing weights takes longer than it saves.
 FEW_ROWS = 8 if READS_IN_PLACE else 1
 _DEPTH = 512
-_ROWS_AHEAD = 16  # that memory has time for, when rows are copied
+_ROWS_AHEAD = 16  # prefetched while rows are packed
 _DEPTH_OF_GRADIENT, _ROWS_OF_GRADIENT = 256, 44 * TILE_ROWS
-# Of a factor: what the second-level cache holds needs no copy.
+# Bytes of a factor that the second-level cache holds: it needs no copy.
 _BYTES_IN_PLACE = 2**18 if READS_IN_PLACE else 0
 
 
@@ -81,7 +81,7 @@ def scratch_size(size, itemsize):
     return _DEPTH_OF_GRADIENT * (_ROWS_OF_GRADIENT + widest_panel(itemsize))
 
 
-# The same for kernels.
+# As integers for kernels.
 padded, panel_width, _is_copied = jit(padded_width), jit(widest_panel), jit(is_copied)
 
 

@@ -5,9 +5,9 @@ import threading
 
 from skmlp.machine.fork import hold_at_fork
 
-_STACK_BYTES = 1 << 23  # as main threads mostly have
+_STACK_BYTES = 1 << 23  # as main threads usually have
 _ENOUGH_BYTES = 1 << 19
-_starting = threading.Lock()  # the size holds for all threads that start meanwhile
+_starting = threading.Lock()  # the size is that of all threads that start meanwhile
 hold_at_fork(_starting)
 
 os_thread = ctypes.pythonapi.PyThread_get_thread_ident
@@ -30,8 +30,7 @@ def with_room(function):
         except BaseException as error:
             outcome.append((None, error))
 
-    # No daemon: a process that ends waits for it, since LLVM must not be taken apart
-    # while it works.
+    # Not a daemon: the process must not end, and unload LLVM, while it compiles.
     thread = threading.Thread(target=call, name="skmlp compiler", daemon=False)
     if not _start(thread):
         return function()

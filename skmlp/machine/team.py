@@ -33,8 +33,8 @@ _DOOR, _GO, _COUNTER, _LIMITS = range(0, 4 * LINE, LINE)
 _BASE = _GO + 8
 _ARRIVAL, _RETURN, _PATIENCE, _LOST = range(_LIMITS, _LIMITS + 32, 8)
 _RUN = 2**16  # door and go: number of the run times this, plus a number of threads
-_SPINS = 1000  # some tens of microseconds, before a waiting thread gives way
-_LONGEST_LOOK = 50_000_000  # nanoseconds; who was stopped for longer has not waited
+_SPINS = 1000  # tens of microseconds, before a waiting thread yields its core
+_LONGEST_LOOK = 50_000_000  # nanoseconds: in a longer gap this thread was stopped
 
 
 class Limits(NamedTuple):

@@ -24,14 +24,14 @@ from skmlp.machine.room import os_thread
 from skmlp.machine.team import ALONE, Limits, dismiss, is_dismissed, make_seats
 
 _MOST = 8
-_TURN_SECONDS = 4e-4  # shorter runs follow each other without a new choice
-_CROWD_SECONDS = 0.03  # that works at the same time are remembered
+_TURN_SECONDS = 4e-4  # shorter runs are measured together
+_CROWD_SECONDS = 0.03  # for which concurrent fits are remembered
 _FLOPS_FOR_A_THREAD = 2e7  # with less, starting one takes longer than it saves
-_ARRIVAL_SECONDS = 1e-3  # for threads just started; a run begins with those there are
-_RETURN_SECONDS = 1e-4  # for threads that were in the run before
-_PATIENCE_SECONDS = 1e-3  # of a thread that waits for the next run
-_LEAVING_SECONDS = 0.01  # for threads that leave; later ones do no harm
-_LOST_SECONDS = 3.0  # without a sign of a thread in a run, the others go on alone
+_ARRIVAL_SECONDS = 1e-3  # that a run waits for helpers just started
+_RETURN_SECONDS = 1e-4  # that a run waits for helpers of the previous run
+_PATIENCE_SECONDS = 1e-3  # that a helper waits for the next run
+_LEAVING_SECONDS = 0.01  # that leaving helpers are waited for
+_LOST_SECONDS = 3.0  # at a barrier, until a thread counts as lost
 
 _current_core = None
 if hasattr(os, "sched_setaffinity"):  # Linux, for one
@@ -52,7 +52,7 @@ class _Running:
     def latest(self, now):
         """How many there were a moment ago: one that ends is often followed by one."""
         before, end = self._before
-        # A forked child may go on in a run of its parent's, which it has not counted.
+        # A forked child may continue a run that only its parent has counted.
         return max(before if now < end + _CROWD_SECONDS else 0, self.count, 1)
 
     def begin(self):
@@ -163,7 +163,7 @@ class Threads:
         reached : int
             Which block is the next.
         """
-        if self.most == 1 and stop - first == 1:  # nothing to choose, or to learn
+        if self.most == 1 and stop - first == 1:  # nothing to choose or to measure
             return work(ALONE, first, stop)
         if self._turn is None:
             self._turn = _Turn(*self._pace.choose(self._most_now()))
@@ -195,14 +195,14 @@ class Threads:
         if self._allowed == 1 or self.is_lost:
             return 1
         now = perf_counter()
-        if now >= self._look_again:  # as often as in long runs
+        if now >= self._look_again:  # once per long run
             self._limit, self._look_again = n_threads(), now + RUN_SECONDS
         return max(min(self._allowed, self._limit // _running.latest(now)), 1)
 
     def _work_together(self, work, size):
         crew = self._crew
         if crew is not None and (crew.size != size or crew.has_left):
-            self.dismiss()  # even if none is needed: those that wait are in the way
+            self.dismiss()  # waiting helpers would take up cores
         if size == 1 or not self._stay:
             return run_together(work, size)
         if self._crew is None:
@@ -276,7 +276,7 @@ class _Crew:
         (seat, *others), self._board = make_seats(size, Limits(*limits))
         self._cores, self._at_work = _Cores(), []
         self._cores.take()
-        with suppress(RuntimeError):  # no more threads to be had
+        with suppress(RuntimeError):  # the system has no more threads
             for other in others:
                 self._start_helper(other)
         n_helpers = len(self._at_work)
@@ -285,8 +285,8 @@ class _Crew:
     def _start_helper(self, seat):
         at_work = _thread.allocate_lock()
         at_work.acquire()
-        # Not a `threading.Thread`, whose start waits until it has begun to run: while
-        # Python is busy, that takes longer than many a fit.
+        # `threading.Thread.start` waits until the thread runs, which takes longer
+        # than a small fit while another thread holds the GIL.
         _thread.start_new_thread(self._help, (seat, at_work))
         self._at_work.append(at_work)
 

@@ -33,16 +33,16 @@ from skmlp.machine.jit import DISABLED, jit
 from skmlp.machine.vectors import INT64, TILE_VECTORS, VECTOR_BYTES, Vectors
 
 TILE_ROWS = 6
-_FEW_ROWS = 2  # for which there are tiles of their own
+_FEW_ROWS = 2  # up to which there are special tiles
 _ROWS_TOGETHER = 16
-READS_IN_PLACE = VECTOR_BYTES > 16  # shorter ones cannot be read in part
-_FETCHES = VECTOR_BYTES == 64  # a step of 24 products leaves time for it, one of 12 not
-_ROWS_AHEAD = 8  # of B, that memory has time for
+READS_IN_PLACE = VECTOR_BYTES > 16  # shorter ones have no masked loads
+_FETCHES = VECTOR_BYTES == 64  # 24 products per step hide a prefetch, 12 do not
+_ROWS_AHEAD = 8  # of B, prefetched
 
 
 def _begin(context, builder, kind, array, offset):
     """Address of an array's element."""
-    from numba.np.arrayobj import make_array  # importing it takes long
+    from numba.np.arrayobj import make_array  # imported late, since it takes long
 
     return builder.gep(make_array(kind)(context, builder, array).data, [offset])
 

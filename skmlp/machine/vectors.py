@@ -31,7 +31,7 @@ def _vectors(features):
 
 VECTOR_BYTES, TILE_VECTORS = _vectors(_features())
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
-_LINE_BYTES = 64  # of the cache
+_LINE_BYTES = 64  # a cache line
 
 
 class Vectors:

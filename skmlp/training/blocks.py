@@ -54,7 +54,7 @@ class Cut(NamedTuple):
 
     @property
     def n_chunks(self):
-        """Of a whole block."""
+        """Chunks of a whole block."""
         return -(-self.block_size // self.chunk_size)
 
     def minibatches(self, n_rows):
@@ -62,7 +62,7 @@ class Cut(NamedTuple):
         return minibatches(n_rows, self.batch_size, self.last_batch)
 
     def n_blocks(self, n_rows):
-        """Of an epoch."""
+        """Blocks of an epoch."""
         n_steps, n_seen = self.minibatches(n_rows)
         return n_blocks(n_seen, n_steps, self.batch_size, self.block_size)
 

@@ -37,7 +37,7 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     fixed = architecture, params, data, link, layer, block_size
     with threads:
         out = _predict_blocks(*fixed, n_blocks, threads)
-        if threads.is_lost:  # a lost thread may write to what it knows at any time
+        if threads.is_lost:  # it may still write to the memory it knows
             out = _predict_blocks(*fixed, n_blocks, threads)
     return out
 

@@ -10,7 +10,7 @@ from skmlp.training.fit import make_epochs
 from skmlp.training.progress import Progress
 from skmlp.training.stopping import Checkpoint, all_finite
 
-_STOPPED_BY_CALLBACK = 99  # scipy's status after StopIteration
+_STOPPED_BY_CALLBACK = 99  # SciPy's status after StopIteration
 
 
 class LbfgsFit:
@@ -161,7 +161,9 @@ def minimize_full_batch(epochs, rows, *, max_iter, max_fun, tol, on_iteration):
         iterate.save(params())
         try:
             stops = on_iteration(float(intermediate_result.fun))
-        except StopIteration as error:  # of users' own, which SciPy would take for ours
+        except (
+            StopIteration
+        ) as error:  # of a user's scorer; SciPy would take it for ours
             raise RuntimeError("A scorer raised StopIteration.") from error
         if stops:
             raise StopIteration

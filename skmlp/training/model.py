@@ -95,5 +95,5 @@ class Model:
             order[:] = previous
         if random_state is not None:
             shuffle(order, random_state)
-        self.carried.order = order  # of places: which rows count may change
+        self.carried.order = order  # positions, since the rows that count may change
         return rows[order]

@@ -125,7 +125,7 @@ class OptimizerState:
         epochs.params[:n_params] += lead(self.moments, self.hyper)
         try:
             yield
-        finally:  # a run may have moved all of these arrays
+        finally:  # a run may have replaced these arrays
             with np.errstate(over="ignore", invalid="ignore"):
                 epochs.params[:n_params] -= lead(self.moments, self.hyper)
 

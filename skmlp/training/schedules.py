@@ -92,7 +92,7 @@ _POSITIVE_UNIT = Range(0, 1, "right")
 class Schedule:
     """Base of all schedules."""
 
-    ranges = {}  # of the fields that are numbers
+    ranges = {}  # allowed values of the numeric fields
     patience = None  # epochs without improvement until a plateau is counted, if any
 
     def __post_init__(self):
@@ -445,7 +445,7 @@ SCHEDULES = {
     "plateau": Plateau(),
     "coslog4": CosLog(4),
 }
-SGD_ONLY = "invscaling", "adaptive"  # scikit-learn's; the optimizer follows them
+SGD_ONLY = "invscaling", "adaptive"  # scikit-learn's own, applied by `OptimizerState`
 
 
 def as_schedule(learning_rate, name="learning_rate"):
