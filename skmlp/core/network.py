@@ -181,12 +181,29 @@ def _network(architecture, dtype, head, head_hyper, products, *, sparse, trainin
 @cache
 def references(dtype):
     """Kinds of references to a network, a workspace and a chunk."""
-    layout, table, none = make_layout((1, 1)), np.zeros((2, 1), np.int64), np.empty(0)
-    network = Network(layout, table, none, 0.0, 0.0, 0, none, Products())
-    memory, rows = none.astype(dtype), np.empty((0, 0))
-    shared = rows.astype(dtype), rows
-    workspace = Workspace(memory, table, table, none, none, *shared, False)
-    chunk = Chunk(read_only(np.zeros(1, np.intp)), 0, 0, 0, 1, 0)
+    table, none, rows = np.zeros((2, 1), np.int64), np.empty(0), np.empty((0, 0))
+    network = Network(
+        layout=make_layout((1, 1)),
+        kernels=table,
+        dropouts=none,
+        norm_momentum=0.0,
+        norm_epsilon=0.0,
+        head=0,
+        head_hyper=none,
+        products=Products(),
+    )
+    workspace = Workspace(
+        memory=none.astype(dtype),
+        starts=table,
+        widths=table,
+        losses=none,
+        squares=none,
+        gradients=rows.astype(dtype),
+        sums=rows,
+        has_replicas=False,
+    )
+    order = read_only(np.zeros(1, np.intp))
+    chunk = Chunk(rows=order, at=0, first=0, key=0, n_rows_of_block=1, thread=0)
     return tuple(map(reference_type, (network, workspace, chunk)))
 
 

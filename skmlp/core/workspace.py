@@ -111,9 +111,8 @@ def make_workspace(
     """
     n_chunks = -(-block_size // (chunk_size or block_size))
     form = block_size, n_chunks, team_size, np.dtype(dtype), sparse, training
-    starts, widths, forms, none, has_replicas = _plan(architecture, *form)
-    memory, *results = empty_arrays(forms)
-    return Workspace(memory, starts, widths, *results, *none, has_replicas)
+    names, forms, shared = _plan(architecture, *form)
+    return Workspace(**dict(zip(names, empty_arrays(forms))), **shared)
 
 
 def replica_of(workspace):
@@ -125,27 +124,26 @@ def replica_of(workspace):
 
 @lru_cache(maxsize=256)
 def _plan(architecture, block_size, n_chunks, team_size, dtype, sparse, training):
-    """Tables that all workspaces of one form share.
-
-    Where all arrays in the memory begin, and their widths; shapes and types of the
-    memory and of what training adds; what prediction has no use for; `has_replicas`.
-    """
+    """Names, and shapes with dtypes, of a workspace's own arrays; fields that all
+    workspaces of one form share."""
     form = block_size, dtype.itemsize, sparse, training
     starts, widths, size = _places(architecture, team_size, *form)
-    memory, layout = ((size,), dtype), architecture.layout()
+    shared, memory = {"starts": starts, "widths": widths}, ((size,), dtype)
     if not training:
-        none = np.empty(0), np.empty(0), np.empty((0, 0), dtype), np.empty((0, 0))
-        return starts, widths, (memory,), none, False
+        none = {name: np.empty(0) for name in ("losses", "squares")}
+        none |= {"gradients": np.empty((0, 0), dtype), "sums": np.empty((0, 0))}
+        return ("memory",), (memory,), {**shared, **none, "has_replicas": False}
+    layout = architecture.layout()
     has_replicas = are_few_gradients(architecture, block_size, n_chunks, sparse)
     length = layout.n_params - (0 if has_replicas else layout.n_weights)
-    forms = (
-        memory,
-        ((block_size * int(layout.sizes[-1]),), np.float64),
-        ((len(layout.stretches),), np.float64),
-        ((2 * n_chunks, whole_lines(length, dtype.itemsize)), dtype),
-        ((2 * n_chunks, whole_lines(1, 8)), np.float64),
-    )
-    return starts, widths, forms, (), has_replicas
+    forms = {
+        "memory": memory,
+        "losses": ((block_size * int(layout.sizes[-1]),), np.float64),
+        "squares": ((len(layout.stretches),), np.float64),
+        "gradients": ((2 * n_chunks, whole_lines(length, dtype.itemsize)), dtype),
+        "sums": ((2 * n_chunks, whole_lines(1, 8)), np.float64),
+    }
+    return (*forms,), (*forms.values(),), {**shared, "has_replicas": has_replicas}
 
 
 def _places(architecture, team_size, block_size, itemsize, sparse, training):
