@@ -25,7 +25,7 @@ from skmlp.estimators.publishing import VALIDATION_CURVES, Publishing
 from skmlp.estimators.recording import Recording
 from skmlp.estimators.settings import Settings
 from skmlp.estimators.split import Rows, split_set, whole_set
-from skmlp.estimators.validation import Validating, check_given, encoded
+from skmlp.estimators.validation import Judge, check_given, encoded, own_validation
 from skmlp.estimators.weights import FlatWeights
 from skmlp.machine.warning import warn
 from skmlp.training.fit import Fit
@@ -47,9 +47,7 @@ _RESUMED = (
 )
 
 
-class BaseMLP(
-    Settings, FlatWeights, Validating, Recording, Publishing, BaseEstimator, ABC
-):
+class BaseMLP(Settings, FlatWeights, Recording, Publishing, BaseEstimator, ABC):
     """Base of the multi-layer perceptrons; not for direct use."""
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -94,8 +92,8 @@ class BaseMLP(
             early stopping the last finite weights are kept then, and in the very first
             epoch there are none, so that the estimator stays as it was.
         """
-        own_validation = X_val, y_val, sample_weight_val
-        return self._fit(X, y, sample_weight, own_validation, incremental=False)
+        given = X_val, y_val, sample_weight_val
+        return self._fit(X, y, sample_weight, given, incremental=False)
 
     @under_usual_errors
     def _fit(self, X, y, *data, incremental, classes=None):
@@ -118,24 +116,24 @@ class BaseMLP(
         X,
         y,
         sample_weight,
-        own_validation=(None,) * 3,
+        given=(None,) * 3,
         *,
         incremental,
         classes,
     ):
         resume = self._has_parameters() and (self.warm_start or incremental)
-        validates = check_given(*own_validation) or self.early_stopping
+        validates = check_given(*given) or self.early_stopping
         if incremental:
             self._learn_classes(y, classes)
         rows = self._gate(X, y, sample_weight, incremental, resume)
         self._check_choices(rows, validates, incremental)
         self._set_up_network(rows, incremental, resume)
         self._prepare_curves(incremental, validates)
-        training, validation = self._training_set(rows, own_validation)
+        training, judge = self._training_set(rows, given)
         model = self._model()
         if resume and self.early_stopping:
-            _, self.best_validation_score_ = self._validate(model.params, validation)
-        fit = self._make_fit(model, training, rows.targets, validation, incremental)
+            _, self.best_validation_score_ = judge(model.params)
+        fit = self._make_fit(model, training, rows.targets, judge, incremental)
         fit.run(self._record)
         return self._take_over(fit, model, training, incremental)
 
@@ -177,10 +175,7 @@ class BaseMLP(
         carried = replace(vars(self).get("_carried") or Carried())
         return Model(self._architecture, self._params, carried)
 
-    def _make_fit(self, model, training, targets, validation, incremental):
-        judge = None
-        if validation is not None:
-            judge = partial(self._validate, validation=validation)
+    def _make_fit(self, model, training, targets, judge, incremental):
         best = self.best_validation_score_ if self.early_stopping else self.best_loss_
         return (Fit if self._is_stochastic() else LbfgsFit)(
             model,
@@ -311,20 +306,22 @@ class BaseMLP(
             )
         return network._replace(link=link)
 
-    def _training_set(self, rows, own_validation):
-        """(rows to train on, rows to validate on or None)."""
+    def _training_set(self, rows, given):
+        """(rows to train on, judge by rows to validate on or None)."""
         dtype = self._params.dtype if self._is_stochastic() else np.float64
-        validation = None
-        if own_validation[0] is not None:
-            validation = self._own_validation(own_validation, rows, dtype)
+        validation = judge = None
+        if given[0] is not None:
+            validation = own_validation(self, given, rows, dtype)
         if validation is not None or not self.early_stopping:
             training = whole_set(rows, dtype)
         else:
             fraction, generator = self.validation_fraction, self._split_generator()
             training, validation = split_set(rows, dtype, fraction, generator)
         self._check_penalty(training.mean_weight, dtype)
-        self._try_scorer(validation)
-        return rows.targets.for_training(training), validation
+        if validation is not None:
+            judge = Judge(self, validation)
+            judge.try_scorer()
+        return rows.targets.for_training(training), judge
 
     def _split_generator(self):
         """The generator at the first split: a warm start must validate on the same

@@ -68,31 +68,43 @@ def check_given(X_val, y_val, sample_weight_val):
     return X_val is not None
 
 
-class Validating:
-    """The part of an estimator that judges itself by rows it is not trained on."""
+def own_validation(estimator, given, training, dtype):
+    """Users' validation rows, checked like those for training."""
+    with _errors_that_name("X_val and y_val"):
+        X_val, y_val, sample_weight_val = given
+        X, y = estimator._validate_rows(X_val, y_val, resume=True)
+        Y, weight = encoded(training.targets, X, y, sample_weight_val)
+    n_targets = training.Y.shape[1]
+    if Y.shape[1] != n_targets:
+        raise ValueError(
+            f"y_val has {Y.shape[1]} targets, but y has {n_targets}: pass the same"
+            " targets for the rows of X_val."
+        )
+    if X.shape[0] < 2 and is_regressor(estimator) and estimator.scoring is None:
+        raise ValueError(
+            "R2 is not defined for a single validation row: pass two rows or more,"
+            " or choose scoring='loss'."
+        )
+    return make_validation(X, Y, weight, dtype, training.targets)
 
-    def _own_validation(self, given, training, dtype):
-        """Users' validation rows, checked like those for training."""
-        with _errors_that_name("X_val and y_val"):
-            X_val, y_val, sample_weight_val = given
-            X, y = self._validate_rows(X_val, y_val, resume=True)
-            Y, weight = encoded(training.targets, X, y, sample_weight_val)
-        n_targets = training.Y.shape[1]
-        if Y.shape[1] != n_targets:
-            raise ValueError(
-                f"y_val has {Y.shape[1]} targets, but y has {n_targets}: pass the same"
-                " targets for the rows of X_val."
-            )
-        if X.shape[0] < 2 and is_regressor(self) and self.scoring is None:
-            raise ValueError(
-                "R2 is not defined for a single validation row: pass two rows or more,"
-                " or choose scoring='loss'."
-            )
-        return make_validation(X, Y, weight, dtype, training.targets)
 
-    def _validate(self, params, validation):
-        """(mean loss, score) on the validation rows, NaN after divergence."""
-        _, data, weight, targets = validation
+class Judge:
+    """Judges weights by rows that the network is not trained on.
+
+    Parameters
+    ----------
+    estimator : estimator
+        In training; user's scorers see it with the weights to judge.
+    validation : Validation
+    """
+
+    def __init__(self, estimator, validation):
+        self._estimator, self._validation = estimator, validation
+        self._network, self._scoring = estimator._network, estimator.scoring
+
+    def __call__(self, params):
+        """(mean loss, score), NaN after divergence."""
+        _, data, weight, targets = self._validation
         network = self._network._replace(params=params)
         y_pred = network.predict(data, "identity")
         loss, hyper = targets.objective
@@ -100,54 +112,53 @@ class Validating:
         apply_link(y_pred, network.link)
         if not np.isfinite(y_pred).all():
             return loss, float("nan")
-        if self.scoring == "loss":
+        if self._scoring == "loss":
             return loss, -loss
-        if self.scoring is None:
+        if self._scoring is None:
             return loss, float(targets.score(data.Y, y_pred, weight))
-        return loss, self._score_by_scorer(params, validation)
+        return loss, self._score(params)
 
-    def _score_by_scorer(self, params, validation):
-        """Score by the user's scorer of an estimator with the current weights."""
-        judged = self._twin()
-        judged._set_parameters(params.astype(self._params.dtype))
+    def _score(self, params):
+        """Score by the user's scorer of an estimator with these weights."""
+        judged = self._estimator._twin()
+        judged._set_parameters(params.astype(self._network.params.dtype))
         vars(judged).pop("feature_names_in_", None)  # validated rows have no names
-        weight = validation.sample_weight
+        X, data, weight, targets = self._validation
         weight = {} if weight is None else {"sample_weight": weight}
-        scorer = check_scoring(judged, self.scoring)
-        y = validation.targets.decode(validation.data.Y)
-        score = scorer(judged, validation.X, y, **weight)
+        scorer = check_scoring(judged, self._scoring)
+        score = scorer(judged, X, targets.decode(data.Y), **weight)
         try:
             number = float(score) if np.ndim(score) == 0 else None
         except (TypeError, ValueError, OverflowError):
             number = None
         if number is None:
             raise ValueError(
-                f"scoring={shown(self.scoring)} must give a number that a float can"
+                f"scoring={shown(self._scoring)} must give a number that a float can"
                 f" hold, got {shown(score)}."
             )
         if not isfinite(number):
             name = "NaN" if isnan(number) else "infinite"
             raise ValueError(
-                f"scoring={shown(self.scoring)} is {name} on the validation rows,"
+                f"scoring={shown(self._scoring)} is {name} on the validation rows,"
                 " though the predictions are finite: choose another score, such as"
                 " scoring='loss', or other rows."
             )
         return number
 
-    def _try_scorer(self, validation):
+    def try_scorer(self):
         """Refuse one of scikit-learn's scorers before training, where it does not fit.
 
         Functions of users may count their calls: they are left in peace.
         """
-        own = callable(self.scoring) and not isinstance(self.scoring, _BaseScorer)
-        if validation is None or own or self.scoring in (None, "loss"):
+        own = callable(self._scoring) and not isinstance(self._scoring, _BaseScorer)
+        if own or self._scoring in (None, "loss"):
             return
         try:
-            self._score_by_scorer(self._params, validation)
+            self._score(self._network.params)
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"scoring={shown(self.scoring)} does not fit {type(self).__name__} and"
-                f" these validation rows: {error}"
+                f"scoring={shown(self._scoring)} does not fit"
+                f" {type(self._estimator).__name__} and these validation rows: {error}"
             ) from error
 
 

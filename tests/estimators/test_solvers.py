@@ -8,8 +8,8 @@ import pytest
 from problems import make_estimator, make_problem
 from sklearn.base import clone
 
-from skmlp.estimators.base import BaseMLP
 from skmlp.estimators.parameters import STOCHASTIC_SOLVERS
+from skmlp.estimators.validation import Judge
 from skmlp.machine.jit import DISABLED, ENTRY_KERNELS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -83,13 +83,13 @@ def test_the_weights_that_are_kept_are_those_of_the_best_score(solver, monkeypat
     reg = make_estimator("regression", learning_rate_init=0.02, **params)
     seen = {}
 
-    def validate(self, params, validation):
-        loss, score = original(self, params, validation)
+    def judge(self, params):
+        loss, score = original(self, params)
         seen.setdefault(score, params.copy())
         return loss, score
 
-    original = BaseMLP._validate
-    monkeypatch.setattr(BaseMLP, "_validate", validate)
+    original = Judge.__call__
+    monkeypatch.setattr(Judge, "__call__", judge)
     reg.fit(X, y)
     assert len(seen) > 1
     np.testing.assert_array_equal(reg._params, seen[max(seen)])

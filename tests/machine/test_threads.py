@@ -40,7 +40,7 @@ from skmlp.machine.team import (
     wait,
 )
 from skmlp.machine.threads import Threads
-from skmlp.training import inference, loop
+from skmlp.training import blocks, inference, loop
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 TIMEOUT = 240  # seconds, for what would hang
@@ -964,7 +964,7 @@ def test_when_a_run_has_ended_nobody_reads_its_numbers(allow, monkeypatch):
     allow(2)
     force_replicas(monkeypatch, True)
     monkeypatch.setattr(threads.Pace, "choose", lambda self, most: (most, 1000))
-    monkeypatch.setattr(loop, "training_chunk_size", lambda *arguments: 100)
+    monkeypatch.setattr(blocks, "training_chunk_size", lambda *arguments: 100)
     problem = make_problem((100, 900, 1), n_rows=220, loss="squared_error")
     rows, hyper = np.arange(220), np.array([0.9, 0.0])
     moments = np.zeros((1, problem.params.size))
