@@ -155,7 +155,7 @@ class BaseMLP(Settings, FlatWeights, Recording, Publishing, BaseEstimator, ABC):
         self._check_learning_rate()
         is_sparse, multilabel = sparse.issparse(rows.X), rows.targets.multilabel
         case = Case(self, validates, incremental, is_sparse, multilabel)
-        check_choices(case, self._parameters, self._rules())
+        check_choices(case, self._conditional(), self._rules())
 
     def _set_up_network(self, rows, incremental, resume):
         """The network to train: the one that there is, or a new one."""

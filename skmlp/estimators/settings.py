@@ -42,6 +42,13 @@ class Settings:
     def _rules(cls):
         return make_rules(cls)
 
+    @classmethod
+    @cache
+    def _conditional(cls):
+        """Rows of parameters that depend on others, or on the data."""
+        rows = cls._parameters.items()
+        return {name: row for name, row in rows if row.needs or row.clashes}
+
     def _is_stochastic(self):
         return self.solver in STOCHASTIC_SOLVERS
 
@@ -55,8 +62,8 @@ class Settings:
 
     def _part(self, kind, **others):
         """Parameters as fields of the same names, but for ``others``."""
-        names = [name for name in kind.__match_args__ if name not in others]
-        return kind(**{name: getattr(self, name) for name in names}, **others)
+        fields, state = kind.__match_args__, vars(self)
+        return kind(*[others[f] if f in others else state[f] for f in fields])
 
     def _batch_size(self, n_rows):
         if self.batch_size == "auto":
