@@ -1,6 +1,5 @@
 """Training time beside scikit-learn, PyTorch, JAX and BLAS's matrix products alone."""
 
-import os
 import sys
 import warnings
 from importlib.util import find_spec
@@ -243,7 +242,9 @@ def main():
         times.append(row)
         checks.append(check)
         limits += [bound] if bound else []
-        seconds_by_name[name] = {k: medians[k] for k in ("skmlp", *options.peers)}
+        layers = "-".join(map(str, work.hidden))
+        label = f"{work.n_rows:,} x {work.n_features}\n{layers}"
+        seconds_by_name[label] = {k: medians[k] for k in ("skmlp", *options.peers)}
 
     markdown = options.markdown
     print(machine())
@@ -265,10 +266,9 @@ def main():
 
         title = f"Training with adam, {options.activation}, {options.dtype}"
         plot_times(seconds_by_name, title, options.plot)
-    cache = os.environ.get("SKMLP_CACHE_DIR", "the default folder")
     print(
         "\nCompile times are not part of the times above. The first fit of skmlp is a"
-        f" tiny one; it compiles what the kernel cache ({cache}) did not hold."
+        " tiny one; it compiles what the kernel cache did not hold."
     )
 
 

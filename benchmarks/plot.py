@@ -5,7 +5,7 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib import pyplot as plt
 
-COLOURS = {
+COLORS = {
     "skmlp": "#d1495b",
     "sklearn": "#f79256",
     "torch": "#5b8e7d",
@@ -26,14 +26,14 @@ def plot_times(times, title, path):
         Where to write the SVG.
     """
     plt.rcParams["svg.hashsalt"] = "skmlp"  # the same file for the same figures
-    figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
     names = list(next(iter(times.values())))
     width = 0.8 / len(names)
     for i, name in enumerate(names):
         heights = [row[name] / row["skmlp"] for row in times.values()]
         places = [j + (i - (len(names) - 1) / 2) * width for j in range(len(times))]
         bars = axes.bar(
-            places, heights, width, color=COLOURS[name], label=LABELS.get(name, name)
+            places, heights, width, color=COLORS[name], label=LABELS.get(name, name)
         )
         axes.bar_label(bars, fmt="{:.1f}", fontsize=7)
     axes.axhline(1, color="#888888", linewidth=0.5)
@@ -42,6 +42,7 @@ def plot_times(times, title, path):
         ylabel="time / time of skmlp",
         xticks=range(len(times)),
         xticklabels=list(times),
+        xlabel="rows x features, hidden units",
         title=title,
     )
     axes.spines[["top", "right"]].set_visible(False)
