@@ -29,7 +29,8 @@ from skmlp.machine.team import begin, wait
 from skmlp.machine.threads import n_threads, run_together
 from skmlp.machine.tiles import TILE_ROWS
 from skmlp.training.loop import Epochs
-from skmlp.training.rows import make_data
+from skmlp.training.rows import TrainingRows, make_data
+from skmlp.training.settings import Objective
 
 _N_MEETINGS = 20_000
 
@@ -76,10 +77,9 @@ def products_only(X, y, work):
     epochs = Epochs(
         architecture,
         params,
-        make_data(X, params.dtype, y[:, None]),
-        loss="squared_error",
+        TrainingRows(make_data(X, params.dtype, y[:, None]), np.arange(len(X))),
+        Objective("squared_error"),
         alpha=0.0,
-        mean_weight=1.0,
         batch_size=work.batch_size,
     )
     epochs.workspace.memory[:] = np.resize(X, epochs.workspace.memory.size)

@@ -56,7 +56,8 @@ from skmlp.core.workspace import (
 from skmlp.machine.intrinsics import call, refer, vector_view
 from skmlp.machine.team import Team
 from skmlp.training.loop import Epochs
-from skmlp.training.rows import make_data
+from skmlp.training.rows import TrainingRows, make_data
+from skmlp.training.settings import Objective
 
 HYPER = np.array([0.9, 0.999, 1e-8])
 
@@ -92,11 +93,11 @@ def run_products(network, gradient, params, workspace, data, rows, sizes, n_epoc
                 if workspace.has_replicas:
                     part = gradient_of(workspace, layout, at // chunk_size)
                     fixed = network, part, workspace, data, chunk
-                    weight_gradient(*fixed, zero, zero, team)
+                    weight_gradient(*fixed, zero, team)
             if not workspace.has_replicas:
                 block = chunk_of(rows, start, n, zero, n)
                 fixed = network, gradient, workspace, data, block
-                weight_gradient(*fixed, zero, zero, team)
+                weight_gradient(*fixed, zero, team)
 
 
 @numba.njit
@@ -170,10 +171,11 @@ def make_epochs(X, y, work):
     epochs = Epochs(
         architecture,
         params,
-        make_data(X, params.dtype, Y.astype(work.dtype)),
-        loss=loss,
+        TrainingRows(
+            make_data(X, params.dtype, Y.astype(work.dtype)), np.arange(len(X))
+        ),
+        Objective(loss),
         alpha=0.0,
-        mean_weight=1.0,
         batch_size=work.batch_size,
     )
     epochs.workspace.memory[:] = np.resize(X, epochs.workspace.memory.size)

@@ -11,11 +11,12 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from skmlp.core.architecture import make_architecture
-from skmlp.training.fit import Fit, Objective, Settings, Stepping, Stopping
+from skmlp.training.fit import Fit
 from skmlp.training.inference import predict
 from skmlp.training.initialization import initialize_network
 from skmlp.training.model import Model
 from skmlp.training.rows import TrainingRows, make_data
+from skmlp.training.settings import Objective, Settings, Stepping, Stopping
 
 plt.style.use("petroff10")
 X, labels = load_digits(return_X_y=True)

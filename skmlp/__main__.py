@@ -14,7 +14,8 @@ from skmlp.machine.jit import DISABLED, ENTRY_KERNELS, STAMP
 from skmlp.machine.permutation import shuffle
 from skmlp.training.inference import predict
 from skmlp.training.loop import Epochs
-from skmlp.training.rows import make_data
+from skmlp.training.rows import TrainingRows, make_data
+from skmlp.training.settings import Objective
 
 DTYPES = ("float32", "float64")
 
@@ -30,10 +31,9 @@ def warm_up(dtype):
     epochs = Epochs(
         architecture,
         np.ones(architecture.layout().n_total, dtype),
-        data,
-        loss="squared_error",
+        TrainingRows(data, np.arange(1)),
+        Objective("squared_error"),
         alpha=0.0,
-        mean_weight=1.0,
         batch_size=1,
     )
     shuffle(np.arange(1000), np.random.RandomState(0))

@@ -29,6 +29,8 @@ from skmlp.core.workspace import make_workspace
 from skmlp.machine.jit import DISABLED
 from skmlp.machine.team import ALONE, Limits, dismiss, make_seats
 from skmlp.training.loop import Epochs
+from skmlp.training.rows import TrainingRows
+from skmlp.training.settings import Objective
 
 DTYPES = np.float32, np.float64
 
@@ -315,11 +317,9 @@ def epochs_of(problem, batch_size, optimizer="none", n_epochs=1, last_batch="kee
     return Epochs(
         problem.architecture,
         problem.params,
-        problem.data,
-        loss=problem.loss,
-        loss_hyper=naive.HYPER,
+        TrainingRows(problem.data, np.arange(problem.n_rows), problem.mean_weight),
+        Objective(problem.loss, naive.HYPER),
         alpha=problem.alpha,
-        mean_weight=problem.mean_weight,
         batch_size=batch_size,
         last_batch=last_batch,
         n_epochs=n_epochs,

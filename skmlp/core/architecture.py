@@ -39,12 +39,12 @@ class Architecture(NamedTuple):
         return _layout_of(self)
 
     def has_parameters_of(self, other):
-        """Whether a vector for one is a vector for the other."""
+        """Whether both have the same parameters."""
         mine, its = self.layout(), other.layout()
         return all(map(np.array_equal, mine, its))
 
     def needs_whole_batch(self):
-        """Whether a minibatch must not be worked off in parts."""
+        """Whether a minibatch must not be split into blocks."""
         return any(
             name is not None and NORMALIZATIONS[name].needs_whole_batch
             for name in self.normalizations

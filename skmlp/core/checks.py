@@ -37,7 +37,7 @@ def check_network(layout, params, data):
 
 
 def check_training(layout, workspace, state, data, recipe):
-    """Refuse what does not fit in training, beside that.
+    """Refuse arrays that do not fit the network, or each other, in training.
 
     Raises
     ------

@@ -212,18 +212,17 @@ def pass_chunks(network, state, workspace, data, recipe, block, team):
         loss = backward(network, state.params, gradient, workspace, data, chunk)
         workspace.sums[block.results + k, 0] = loss
         if workspace.has_replicas:
-            fixed = network, gradient, workspace, data, chunk, 0
-            weight_gradient(*fixed, team.rank, alone(team))
+            adds, own = np.int64(0), alone(team)
+            weight_gradient(network, gradient, workspace, data, chunk, adds, own)
 
 
 @jit
 def whole_weight_gradient(network, state, workspace, data, block, team):
     """The thread's share of the weights' gradient, from all rows of the block."""
-    none = np.int64(0)  # a literal would be another type
-    rows, key = block.rows, block.key
-    chunk = refer(Chunk(rows, none, block.first, key, rows.size, none))
-    fixed = network, state.gradient, workspace, data, chunk, block.part
-    weight_gradient(*fixed, team.rank, team)
+    rows, at, thread = block.rows, np.int64(0), np.int64(team.rank)
+    chunk = refer(Chunk(rows, at, block.first, block.key, rows.size, thread))
+    gradient, adds = state.gradient, block.part
+    weight_gradient(network, gradient, workspace, data, chunk, adds, team)
 
 
 @jit
@@ -308,11 +307,11 @@ def take_step(layout, state, workspace, recipe, block, team):
             penalty = before_step(layout, state, recipe, params, alpha, step)
         wait(team)
     l2, rate = alpha if regularization.prepare == 0 else 0.0, recipe.rates[step]
-    fixed = recipe.step, layout.stretches, state, l2, rate, recipe.factors
-    update(*fixed, workspace.squares, team)
+    stretches, factors, squares = layout.stretches, recipe.factors, workspace.squares
+    update(recipe.step, stretches, state, l2, rate, factors, squares, team)
     wait(team)
     if team.rank == 0:
-        penalty += 0.5 * l2 * total(workspace.squares)
+        penalty += 0.5 * l2 * total(squares)
         state.loss[0] += (state.loss[1] + penalty) * block.n_batch
         after_step(layout, state, recipe, params, step)
     if regularization.bound != 0 or regularization.average != 0:

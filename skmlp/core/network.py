@@ -420,11 +420,11 @@ def backward(network, params, gradient, workspace, data, chunk):
 
 
 @jit
-def weight_gradient(network, gradient, workspace, data, chunk, adds, k, team):
-    """A thread's share of dW_i <- A_{i-1}^T dZ_i of all layers, or of the sum with what
-    is there; it has the k-th scratch."""
+def weight_gradient(network, gradient, workspace, data, chunk, adds, team):
+    """A thread's share of dW_i <- A_{i-1}^T dZ_i, or if ``adds`` is not zero, of
+    dW_i += A_{i-1}^T dZ_i, of all layers."""
     layout, place = network.layout, (lowest_dense(network), team.rank, team.size)
-    scratch = part_of(workspace, NO_LAYER, SCRATCH, k)
+    scratch = part_of(workspace, NO_LAYER, SCRATCH, chunk.thread)
     kernels = network.products
     for i in range(layout.table.shape[0] - 1, 0, -1):
         dW, dZ = weights(gradient, layout, i), rows_of(workspace, chunk, i, DELTAS)

@@ -14,9 +14,9 @@ from skmlp.estimators.numbers import (
 )
 from skmlp.estimators.parameters import STOCHASTIC_SOLVERS
 from skmlp.machine.warning import shown, warn
-from skmlp.training.fit import Penalties, Stepping, Stopping
-from skmlp.training.fit import Settings as FitSettings
 from skmlp.training.schedules import SGD_ONLY, as_schedule
+from skmlp.training.settings import Penalties, Stepping, Stopping
+from skmlp.training.settings import Settings as FitSettings
 
 _MOST_NUMBERS = 2**56
 

@@ -17,7 +17,7 @@ from skmlp.core.losses import LOSSES
 from skmlp.estimators.class_weight import weigh_classes, weigh_labels
 from skmlp.estimators.gate import as_numbers, check_size_of_weights, native
 from skmlp.machine.warning import shown
-from skmlp.training.fit import Objective
+from skmlp.training.settings import Objective
 
 _NEAR_POLE = 1e-8
 _NOT_NEGATIVE = "poisson", "tweedie"

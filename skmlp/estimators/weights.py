@@ -16,7 +16,7 @@ from skmlp.core.layout import bias_views, weight_views
 from skmlp.estimators.fitted import FittedNetwork
 from skmlp.training.loop import Epochs
 from skmlp.training.optimizer_state import writable
-from skmlp.training.rows import make_data, relative_weights
+from skmlp.training.rows import TrainingRows, make_data, relative_weights
 
 
 class Shown(NamedTuple):
@@ -171,18 +171,16 @@ class FlatWeights:
         which its own tests call. The ``buffers`` are not used."""
         weight, mean_weight = relative_weights(sample_weight)
         params = np.array(packed_coef_inter, dtype=np.float64)
-        loss, hyper = self._targets().objective
+        data, rows = make_data(X, params.dtype, y, weight), np.arange(len(y))
         epochs = Epochs(
             self._architecture,
             params,
-            make_data(X, params.dtype, y, weight),
-            loss=loss,
-            loss_hyper=hyper,
+            TrainingRows(data, rows, mean_weight),
+            self._targets().objective,
             alpha=self.alpha,
-            mean_weight=mean_weight,
             batch_size=len(y),
         )
-        return epochs.loss_and_gradient(np.arange(len(y)))
+        return epochs.loss_and_gradient(rows)
 
     def __getstate__(self):
         """The flat vector once. What depends on the clock is left out, so that equal

@@ -4,11 +4,12 @@ All of them call the same kernel. Its pieces depend on shapes alone, each is don
 thread, and sums over pieces are taken in the same order: results do not depend on how
 many threads there are.
 
-Nobody is waited for who has not come, nor without limit. The first thread opens a run
-(`begin`) together with the helpers that have arrived by a deadline; a helper that comes
-later waits for the next run, and leaves if there is none soon. In a run threads meet
-(`wait`). Who waits too long for another one dismisses the team: nobody waits any more,
-and all leave. What a lost thread may still write to must then be given up.
+A run waits for no thread that has not arrived, and for none without limit. The first
+thread opens a run (`begin`) with the helpers that have arrived by a deadline. A helper
+that comes later waits for the next run, and leaves if there is none soon. Within a run
+threads meet at barriers (`wait`). A thread that waits too long at one dismisses the
+team: all barriers are open from then on, and all threads leave. The memory that a lost
+thread may still write to must then be given up.
 """
 
 from typing import NamedTuple
@@ -122,7 +123,7 @@ def is_dismissed(board):
 
 @jit
 def reaches(place, goal, limit):
-    """Wait until the number at ``place`` is as large; whether it is so in time.
+    """Wait until the number at ``place`` reaches ``goal``; whether it did in time.
 
     It waits a while without giving up its core, since others mostly come at once.
     """
@@ -143,13 +144,13 @@ def reaches(place, goal, limit):
 
 @jit
 def are_together(team):
-    """Whether all threads came to where they met last."""
+    """Whether all threads came to the last barrier."""
     return team.size == 1 or load_word(team.board + _COUNTER) < DISMISSED
 
 
 @jit
 def wait(team):
-    """Wait until all threads of the run have come here; whether they have."""
+    """A barrier: wait for all threads of the run; returns whether they came."""
     if team.size == 1:
         return True
     counter = team.board + _COUNTER
@@ -171,7 +172,7 @@ def alone(team):
 
 @jit
 def begin(seat):
-    """The team of the next run, without threads if this one is not to be in it."""
+    """The team of the next run, of size zero if this thread is not in it."""
     none = np.int64(0)
     if seat.size == 1:
         return Team(none, np.int64(1), np.int64(seat.board), none, none)

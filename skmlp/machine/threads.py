@@ -40,7 +40,7 @@ if hasattr(os, "sched_setaffinity"):  # Linux, for one
 
 
 class _Running:
-    """In which of the user's threads there is work that could use several threads."""
+    """The user's threads that have work for several threads."""
 
     def __init__(self):
         self._works, self._lock, self._before = Counter(), Lock(), (0, -inf)
@@ -50,7 +50,7 @@ class _Running:
         return len(self._works)
 
     def latest(self, now):
-        """How many there were a moment ago: one that ends is often followed by one."""
+        """How many there are or were a moment ago: fits often follow each other."""
         before, end = self._before
         # A forked child may continue a run that only its parent has counted.
         return max(before if now < end + _CROWD_SECONDS else 0, self.count, 1)
@@ -67,7 +67,7 @@ class _Running:
 
 
 def _begin_anew():
-    """None of the runs that a forked child's parent was in goes on in the child.
+    """Forget all runs: those of a parent do not go on in its forked child.
 
     What is known of the pace is shared by all runs of the same work: the fits of a
     search or of cross-validation need not find out anew, each by itself.
@@ -93,7 +93,8 @@ def n_threads():
 
 @lru_cache(maxsize=1)
 def _n_processors(second):
-    """joblib looks into files, which takes longer than to predict a row.
+    """Processors that joblib counts, once a second: it reads files, which takes longer
+    than predicting a row.
 
     As in scikit-learn, threads of one core count once, unless the user says otherwise.
     """
@@ -301,7 +302,7 @@ class _Crew:
 
     @property
     def has_left(self):
-        """Whether the others have waited for a run in vain."""
+        """Whether the helpers have left, after waiting in vain for a run."""
         return is_dismissed(self._board)
 
     def dismiss(self):
@@ -314,7 +315,7 @@ class _Crew:
 
 
 def run_together(work, size):
-    """Call ``work(seat)`` in so many threads; returns what it does in this one."""
+    """Call ``work(seat)`` in ``size`` threads; returns the calling thread's result."""
     if size == 1:
         return work(ALONE)
     crew = _Crew(work, size)

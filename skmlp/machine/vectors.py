@@ -96,7 +96,7 @@ class Vectors:
         return self._shuffle(a, b, low), self._shuffle(a, b, high)
 
     def fetch(self, start, offset, *, level=1, writes=0):
-        """Ask for a line of memory, to be in this level of the cache."""
+        """Prefetch a line of memory into this level of the cache."""
         pointer = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [pointer, INT32, INT32, INT32])
         function = cgutils.get_or_insert_function(
@@ -107,7 +107,7 @@ class Vectors:
         self.builder.call(function, arguments)
 
     def fetch_row(self, n_vectors, start, offset, *, writes=0):
-        """Ask for all lines of a row of vectors."""
+        """Prefetch all lines of a row of vectors."""
         for at in range(0, n_vectors * self.lanes, _LINE_BYTES // self.align):
             self.fetch(start, INT64(offset + at), writes=writes)
 

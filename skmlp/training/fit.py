@@ -1,8 +1,6 @@
-"""A fit by a stochastic solver, and the settings of all fits."""
+"""A fit by a stochastic solver."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
 
 from skmlp.core.optimizers import OPTIMIZERS
 from skmlp.machine.permutation import shuffle
@@ -10,72 +8,6 @@ from skmlp.training.augmentation import AugmentedRows
 from skmlp.training.loop import Epochs
 from skmlp.training.progress import Progress
 from skmlp.training.stopping import all_finite
-
-
-class Objective(NamedTuple):
-    """The loss to minimize.
-
-    Attributes
-    ----------
-    loss : str
-        Row of ``skmlp.core.losses.LOSSES``.
-    hyper : dict
-        Parameters of the loss, by name.
-    """
-
-    loss: str
-    hyper: dict = {}
-
-
-class Stepping(NamedTuple):
-    """How steps are taken: parameters of the estimators, by their names."""
-
-    solver: str = "adam"
-    batch_size: int = 200
-    last_batch: str = "keep"
-    shuffle: bool = True
-    learning_rate: Any = "constant"
-    learning_rate_init: float = 0.001
-    power_t: float = 0.5
-    momentum: float = 0.9
-    nesterovs_momentum: bool = True
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
-    rho: float = 0.9
-    max_iter: int = 200
-    max_fun: int = 15000
-    augmentation: Callable | None = None
-
-
-class Stopping(NamedTuple):
-    """When a fit ends: parameters of the estimators, by their names."""
-
-    tol: float = 1e-4
-    n_iter_no_change: float = 10
-    early_stopping: bool = False
-    max_time: float | None = None
-
-
-class Penalties(NamedTuple):
-    """Penalties and limits of weights and steps: parameters of the estimators, by
-    their names."""
-
-    alpha: float = 1e-4
-    l1_ratio: float = 0.0
-    weight_decay: float = 0.0
-    clip_value: float | None = None
-    clip_norm: float | None = None
-    max_norm: float | None = None
-    ema_decay: float | None = None
-
-
-class Settings(NamedTuple):
-    """All settings of a fit."""
-
-    stepping: Stepping = Stepping()
-    stopping: Stopping = Stopping()
-    penalties: Penalties = Penalties()
 
 
 class Fit:
@@ -89,7 +21,8 @@ class Fit:
     objective : Objective
     settings : Settings
     judge : callable, default=None
-        ``judge(params) -> (loss, score)`` on validation rows.
+        ``judge(params) -> (loss, score)`` on validation rows. A third item, such as the
+        predictions, is kept in the record.
     best : float, default=None
         Best value of what is watched in epochs before this fit.
     n_idle : int, default=0
@@ -165,6 +98,10 @@ class Fit:
     def found_nothing(self):
         """Whether not even the first epoch ended with finite numbers."""
         return self.reason == "diverged" and self.n_epochs == 1
+
+    def snapshot(self):
+        """A copy of the weights that would predict now."""
+        return self._weights().copy()
 
     def stop(self, reason="stopped"):
         """End the fit with the epoch of the latest record."""
@@ -295,14 +232,11 @@ def make_epochs(
     return Epochs(
         model.architecture,
         params,
-        training.data,
-        loss=objective.loss,
-        loss_hyper=objective.hyper,
+        training,
+        objective,
         alpha=regularization.pop("alpha"),
-        mean_weight=training.mean_weight,
         batch_size=training.rows.size if full_batch else stepping.batch_size,
         last_batch=stepping.last_batch,
-        n_rows=training.rows.size,
         n_epochs=n_epochs,
         optimizer="none" if full_batch else stepping.solver,
         regularization=regularization,

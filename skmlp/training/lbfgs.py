@@ -78,6 +78,10 @@ class LbfgsFit:
         """Iterations so far."""
         return self._progress.n_epochs
 
+    def snapshot(self):
+        """A copy of the weights that would predict now."""
+        return self._epochs.params.astype(self._model.params.dtype)
+
     def stop(self, reason="stopped"):
         """End the fit with the iteration of the latest record."""
         self._progress.reason = reason

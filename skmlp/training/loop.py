@@ -40,19 +40,13 @@ class Epochs:
     architecture : Architecture
     params : ndarray of shape (n_total,)
         Trained in place, buffers included.
-    data : Data
-    loss : str
-    loss_hyper : dict, default=None
-        Parameters of the loss.
+    training : TrainingRows
+    objective : Objective
     alpha : float
         Strength of the L2 penalty.
-    mean_weight : float
-        Mean sample weight.
     batch_size : int
     last_batch : {"keep", "merge", "drop"}, default="keep"
         What becomes of a last minibatch that is short.
-    n_rows : int, default=None
-        Rows of an epoch; by default all of ``data``.
     n_epochs : int, default=1
         At most.
     optimizer : str, default="none"
@@ -69,15 +63,12 @@ class Epochs:
         self,
         architecture,
         params,
-        data,
+        training,
+        objective,
         *,
-        loss,
-        loss_hyper=None,
         alpha,
-        mean_weight,
         batch_size,
         last_batch="keep",
-        n_rows=None,
         n_epochs=1,
         optimizer="none",
         regularization=None,
@@ -85,15 +76,15 @@ class Epochs:
         seed=0,
     ):
         dtype, layout = params.dtype, architecture.layout()
-        n_rows = data.n_rows if n_rows is None else n_rows
+        data, n_rows = training.data, training.rows.size
         self.cut = cut_rows(architecture, data, n_rows, batch_size, last_batch)
         block_flops = flops_per_row(layout, data) * self.cut.block_size
         block_flops += _UPDATE_FLOPS * layout.n_params
         self.network = training_network(
             architecture,
-            loss,
+            objective.loss,
             dtype,
-            loss_hyper,
+            objective.hyper,
             n_rows=self.cut.block_size,
             sparse=data.sparse,
         )
@@ -102,7 +93,7 @@ class Epochs:
         self.threads = Threads(self.cut.n_chunks, block_flops, n_all_blocks, stay=True)
         self._make_memory = partial(_memory, architecture, self.cut)
         self._take_new_memory()
-        self.alpha, self.mean_weight = float(alpha), float(mean_weight)
+        self.alpha, self.mean_weight = float(alpha), float(training.mean_weight)
         self.optimizer = optimizer_addresses(optimizer, dtype)
         self.regularization = make_regularization(
             dtype, optimizer, **(regularization or {})

@@ -115,7 +115,7 @@ class OptimizerState:
         return ahead[first : first + n_steps]
 
     def training(self, epochs):
-        """A context, in which its ``params`` are those whose gradient is taken."""
+        """A context in which ``epochs.params`` are where gradients are taken."""
         lead = OPTIMIZERS[self.name].lead
         return nullcontext() if lead is None else self._ahead(epochs, lead)
 

@@ -2,7 +2,7 @@
 
 from math import inf, isfinite
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from skmlp.training.stopping import Checkpoint, Patience, all_finite
 
@@ -31,6 +31,8 @@ class Record(NamedTuple):
         loss.
     remark : str or None
         What follows from patience that has run out.
+    predictions : object
+        What the judge returned beside loss and score, if anything.
     """
 
     number: int
@@ -43,6 +45,7 @@ class Record(NamedTuple):
     n_idle: int
     best: float
     remark: str | None
+    predictions: Any = None
 
 
 class Progress:
@@ -110,7 +113,8 @@ class Progress:
         """
         self.n_epochs += 1
         seconds = self.seconds()
-        validation_loss, score = self._judge(params) if self._judge else (None, None)
+        judgement = self._judge(params) if self._judge else (None, None)
+        validation_loss, score, *rest = judgement
         is_best = self._is_best(loss, score)
         value = score if self._stopping.early_stopping else loss
         remark = None
@@ -131,6 +135,7 @@ class Progress:
             n_idle=self._patience.count,
             best=self._patience.best,
             remark=remark,
+            predictions=rest[0] if rest else None,
         )
 
     def _is_best(self, loss, score):

@@ -8,12 +8,13 @@ import pytest
 from problems import make_estimator, make_problem
 
 from skmlp.core.architecture import make_architecture
-from skmlp.training.fit import Fit, Objective, Penalties, Settings, Stepping, Stopping
+from skmlp.training.fit import Fit
 from skmlp.training.inference import mean_loss, predict
 from skmlp.training.initialization import initialize_network
 from skmlp.training.lbfgs import LbfgsFit
 from skmlp.training.model import Model
 from skmlp.training.rows import TrainingRows, make_data
+from skmlp.training.settings import Objective, Penalties, Settings, Stepping, Stopping
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y = make_problem("regression")
@@ -139,3 +140,31 @@ def test_threads_stay_while_rows_are_augmented():
     assert all(given is arguments[0] for given in arguments)
     assert len(set(losses)) == 5
     np.testing.assert_array_equal(DATA.X, X)
+
+
+@pytest.mark.parametrize(
+    ("kind", "solver"), [(Fit, "adam"), (Fit, "schedule_free"), (LbfgsFit, "lbfgs")]
+)
+def test_records_hold_predictions_and_snapshots_are_judged_alike(kind, solver):
+    def judge_and_predict(params):
+        return *judge(params), predict(ARCHITECTURE, params, DATA)
+
+    model, fit = make_fit(kind, judge=judge_and_predict, solver=solver, max_iter=4)
+    records, snapshots = [], []
+
+    def show(record):
+        records.append(record)
+        snapshots.append(fit.snapshot())
+
+    fit.run(show)
+    for record, params in zip(records, snapshots):
+        assert judge(params) == (record.validation_loss, record.score)
+        expected = predict(ARCHITECTURE, params, DATA)
+        np.testing.assert_array_equal(record.predictions, expected)
+    assert not any(np.shares_memory(params, model.params) for params in snapshots)
+    np.testing.assert_array_equal(snapshots[-1], model.params)
+
+
+def test_without_a_judge_records_have_no_predictions():
+    _, fit = make_fit()
+    assert all(record.predictions is None for record in fit.records())
