@@ -285,7 +285,7 @@ def _run_blocks(arguments, seat):
 
 
 # However busy the machine is.
-PATIENT = Limits(arrival=60, back=60, patience=60, lost=60)
+PATIENT = Limits(arrival=60, back=60, patience=60, lost=60, stall=1e9)
 
 
 def run_together(n_threads, work):

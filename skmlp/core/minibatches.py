@@ -39,7 +39,15 @@ from skmlp.core.workspace import (
 from skmlp.machine.intrinsics import call, flat, refer, vector_view
 from skmlp.machine.jit import jit
 from skmlp.machine.memory import empty_like
-from skmlp.machine.team import alone, are_together, begin, share, wait
+from skmlp.machine.team import (
+    alone,
+    are_together,
+    begin,
+    end_early,
+    ends_before,
+    share,
+    wait,
+)
 
 FIRST, LAST, STEPS_BEFORE = np.arange(3)  # of `Recipe.span`
 
@@ -319,33 +327,38 @@ def take_step(layout, state, workspace, recipe, block, team):
 
 
 @jit(once=True)
-def run_block(network, state, workspace, data, recipe, i, team):
+def run_block(network, state, workspace, data, recipe, i, last, team):
     """Add the i-th block's gradient, and take the step if its minibatch is complete.
 
-    Between two meetings of the threads nobody reads what another one writes. With
-    replicas there is one meeting, when all chunks have their gradients. Returns whether
-    all threads came to all meetings; where one did not, a replica is as it was before.
+    Between two barriers nobody reads what another thread writes. With replicas there is
+    one barrier, when all chunks have their gradients. Returns behind which block the
+    run ends, ``last`` or an earlier one; or -1 if not all threads came to all barriers,
+    where a replica is as it was before.
     """
-    block = refer(block_of(recipe, workspace, i))
+    lost, block = np.int64(-1), refer(block_of(recipe, workspace, i))
     owners = alone(team) if workspace.has_replicas else team  # share the parameters
     if block.part == 0 or i == recipe.span[FIRST]:  # new weights, or new threads
         pack_weights(network, state.params, workspace, block.rows.size, owners)
         if not wait(owners):
-            return False
+            return lost
+    end_early(team, i)
     pass_chunks(network, state, workspace, data, recipe, block, team)
     if not wait(team):
-        return False
+        return lost
+    last = ends_before(team, last)  # read here, since another barrier follows
     if block.is_last and owners.rank == 0:  # a barrier follows before the step
         begin_step(recipe.begin, recipe.rates[block.step], state.hyper)
     if not workspace.has_replicas:
         whole_weight_gradient(network, state, workspace, data, block, team)
         if not wait(team):
-            return False
+            return lost
     reduce_chunks(network.layout, state, workspace, block, owners)
-    if not block.is_last:
-        return wait(owners)
-    take_step(network.layout, state, workspace, recipe, block, owners)
-    return are_together(owners)
+    if block.is_last:
+        take_step(network.layout, state, workspace, recipe, block, owners)
+        together = are_together(owners)
+    else:
+        together = wait(owners)
+    return last if together else lost
 
 
 @jit
@@ -373,10 +386,10 @@ def follow(state, origin, is_new):
 def run_blocks(network, state, workspace, origin, data, recipe, seat):
     """Run the blocks of ``recipe.span`` together with the other threads of the team.
 
-    Returns, in the first thread, which block is the next: the one behind the last, or
-    that in which a thread was lost. All but the first thread stay for its next runs,
-    which may differ in numbers only, not in arrays. Between runs parameters in
-    ``origin``, the first thread's state, may be changed, but nothing else in it.
+    Returns, in the first thread, which block is the next, or -1 minus that if a thread
+    was lost in it. All but the first thread stay for its next runs, which may differ in
+    numbers only, not in arrays. Between runs parameters in ``origin``, the first
+    thread's state, may be changed, but nothing else in it.
     """
     network, state, workspace = refer(network), refer(state), refer(workspace)
     origin, data, recipe = refer(origin), refer(data), refer(recipe)
@@ -388,14 +401,15 @@ def run_blocks(network, state, workspace, origin, data, recipe, seat):
         if workspace.has_replicas and team.rank > 0:
             follow(state, origin, team.run != latest + 1)
             latest = team.run
-        i, last, together = recipe.span[FIRST], recipe.span[LAST], True
-        while i < last and together:
-            together = run_block(network, state, workspace, data, recipe, i, team)
-            i += np.int64(together)
+        i, last = recipe.span[FIRST], recipe.span[LAST]
+        while i < last:
+            last = run_block(network, state, workspace, data, recipe, i, last, team)
+            i += np.int64(last >= 0)
+        together = last >= 0
         if together and workspace.has_replicas:
             # The next run's results will overwrite those of this one.
             together = wait(team)
         if team.rank == 0:
-            return i
+            return i if together else -1 - i
         if not together:
             return np.int64(0)

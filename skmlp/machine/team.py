@@ -9,7 +9,9 @@ thread opens a run (`begin`) with the helpers that have arrived by a deadline. A
 that comes later waits for the next run, and leaves if there is none soon. Within a run
 threads meet at barriers (`wait`). A thread that waits too long at one dismisses the
 team: all barriers are open from then on, and all threads leave. The memory that a lost
-thread may still write to must then be given up.
+thread may still write to must then be given up. If threads have waited for each other
+for long, as on a busy machine, the first thread ends the run early (`ends_before`), and
+the next one may have fewer.
 """
 
 from typing import NamedTuple
@@ -32,7 +34,8 @@ DISMISSED = 2**62
 # Places on the board, in bytes; each in a line of the cache of its own.
 _DOOR, _GO, _COUNTER, _LIMITS = range(0, 4 * LINE, LINE)
 _BASE = _GO + 8
-_ARRIVAL, _RETURN, _PATIENCE, _LOST = range(_LIMITS, _LIMITS + 32, 8)
+_ARRIVAL, _RETURN, _PATIENCE, _LOST, _STALL = range(_LIMITS, _LIMITS + 40, 8)
+_WAITED, _STOP = _LIMITS + 40, _LIMITS + 48
 _RUN = 2**16  # door and go: number of the run times this, plus a number of threads
 _SPINS = 1000  # tens of microseconds, before a waiting thread yields its core
 _LONGEST_LOOK = 50_000_000  # nanoseconds: in a longer gap this thread was stopped
@@ -50,13 +53,16 @@ class Limits(NamedTuple):
     patience : float
         For the next run.
     lost : float
-        For each other within a run.
+        For each other at a barrier.
+    stall : float
+        For each other in a run, all together, before it ends early.
     """
 
     arrival: float
     back: float
     patience: float
     lost: float
+    stall: float
 
 
 class Seat(NamedTuple):
@@ -122,24 +128,31 @@ def is_dismissed(board):
 
 
 @jit
-def reaches(place, goal, limit):
-    """Wait until the number at ``place`` reaches ``goal``; whether it did in time.
+def waiting_time(place, goal, limit):
+    """Wait until the number at ``place`` reaches ``goal``; returns nanoseconds, zero if
+    it is soon, or -1 if it does not in time.
 
     It waits a while without giving up its core, since others mostly come at once.
     """
     for _ in range(_SPINS):
         if load_word(place) >= goal:
-            return True
+            return np.int64(0)
         relax()
     waited, before = np.int64(0), clock()
     while load_word(place) < goal:
         if waited > limit:
-            return False
+            return np.int64(-1)
         give_way()
         now = clock()
         waited += min(now - before, _LONGEST_LOOK)
         before = now
-    return True
+    return waited
+
+
+@jit
+def reaches(place, goal, limit):
+    """Wait until the number at ``place`` reaches ``goal``; whether it did in time."""
+    return waiting_time(place, goal, limit) >= 0
 
 
 @jit
@@ -157,11 +170,36 @@ def wait(team):
     n_before = add_to_word(counter, 1) - team.base
     goal = team.base + (n_before // team.size + 1) * team.size
     goal = min(goal, DISMISSED)
-    if not reaches(counter, goal, load_word(team.board + _LOST)):
+    waited = waiting_time(counter, goal, load_word(team.board + _LOST))
+    if waited > 0:
+        add_to_word(team.board + _WAITED, waited)
+    if waited < 0:
         seen = load_word(counter)
         while seen < goal and not replace_word(counter, seen, DISMISSED):
             seen = load_word(counter)
     return are_together(team)
+
+
+@jit
+def end_early(team, i):
+    """End the run behind its i-th piece if threads have waited for each other for long.
+
+    The first thread decides before a barrier in this piece. All threads read it behind
+    that barrier, and before another one that ends the piece or the run: the first
+    thread opens the next run only after all have read.
+    """
+    if team.size == 1 or team.rank > 0:
+        return
+    if load_word(team.board + _WAITED) > load_word(team.board + _STALL):
+        store_word(team.board + _STOP, i + 1)
+
+
+@jit
+def ends_before(team, last):
+    """Behind which piece the run ends: ``last``, or an earlier one."""
+    if team.size == 1:
+        return last
+    return min(last, load_word(team.board + _STOP))
 
 
 @jit
@@ -195,6 +233,8 @@ def open_run(seat):
         return Team(none, np.int64(1), np.int64(seat.board), none, none)
     size, base = arrived - run * _RUN + 1, load_word(seat.board + _COUNTER)
     store_word(seat.board + _BASE, base)
+    store_word(seat.board + _WAITED, none)
+    store_word(seat.board + _STOP, np.int64(DISMISSED))
     store_word(seat.board + _GO, (run + 1) * _RUN + size)
     return Team(none, size, np.int64(seat.board), base, run)
 

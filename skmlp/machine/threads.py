@@ -29,8 +29,10 @@ _CROWD_SECONDS = 0.03  # for which concurrent fits are remembered
 _FLOPS_FOR_A_THREAD = 2e7  # with less, starting one takes longer than it saves
 _ARRIVAL_SECONDS = 1e-3  # that a run waits for helpers just started
 _RETURN_SECONDS = 1e-4  # that a run waits for helpers of the previous run
+_FIRST_BLOCKS = 2  # of threads just started, which may find the machine busy
 _PATIENCE_SECONDS = 1e-3  # that a helper waits for the next run
 _LEAVING_SECONDS = 0.01  # that leaving helpers are waited for
+_STALL_SECONDS = 8e-3  # at all barriers of a run, until it ends early
 _LOST_SECONDS = 3.0  # at a barrier, until a thread counts as lost
 
 _current_core = None
@@ -154,8 +156,8 @@ class Threads:
         ----------
         work : callable
             Does the blocks from ``first`` up to ``last``, together with the others that
-            come. In the calling thread it returns which block is the next: not the last
-            one if another thread was lost.
+            come. In the calling thread it returns which block is the next, or -1 minus
+            that if another thread was lost.
         first, stop : int
             Which blocks are left.
 
@@ -169,17 +171,25 @@ class Threads:
         if self._turn is None:
             self._turn = _Turn(*self._pace.choose(self._most_now()))
         turn, crew, started = self._turn, self._crew, perf_counter()
-        last = min(first + turn.n_left, stop)
+        n_blocks = turn.n_left if self._has_crew(turn.size) else _FIRST_BLOCKS
+        last = min(first + min(n_blocks, turn.n_left), stop)
         reached = self._work_together(partial(work, first=first, last=last), turn.size)
-        if reached < last:
+        if reached < 0:
             self._go_on_alone()
-            return reached
-        turn.n_done += last - first
+            return -1 - reached
+        turn.n_done += reached - first
         turn.seconds += perf_counter() - started
-        is_first = self._crew is not crew
-        if is_first or turn.n_left == 0 or turn.seconds >= _TURN_SECONDS:
+        is_first, ended_early = self._crew is not crew, reached < last
+        is_over = turn.n_left == 0 or turn.seconds >= _TURN_SECONDS
+        if is_first or ended_early or is_over:
             self._end_turn(is_first=is_first)
-        return last
+        return reached
+
+    def _has_crew(self, size):
+        """Whether no threads have to be started for a run, or for this one only."""
+        crew = self._crew
+        started = crew is not None and crew.size == size and not crew.has_left
+        return size == 1 or not self._stay or started
 
     def _go_on_alone(self):
         self.is_lost, self._turn = True, None
@@ -201,8 +211,7 @@ class Threads:
         return max(min(self._allowed, self._limit // _running.latest(now)), 1)
 
     def _work_together(self, work, size):
-        crew = self._crew
-        if crew is not None and (crew.size != size or crew.has_left):
+        if self._crew is not None and (size == 1 or not self._has_crew(size)):
             self.dismiss()  # waiting helpers would take up cores
         if size == 1 or not self._stay:
             return run_together(work, size)
@@ -273,8 +282,14 @@ class _Crew:
 
     def __init__(self, work, size):
         self._work, self.size, self._caller = work, size, os_thread()
-        limits = _ARRIVAL_SECONDS, _RETURN_SECONDS, _PATIENCE_SECONDS, _LOST_SECONDS
-        (seat, *others), self._board = make_seats(size, Limits(*limits))
+        limits = Limits(
+            arrival=_ARRIVAL_SECONDS,
+            back=_RETURN_SECONDS,
+            patience=_PATIENCE_SECONDS,
+            lost=_LOST_SECONDS,
+            stall=_STALL_SECONDS,
+        )
+        (seat, *others), self._board = make_seats(size, limits)
         self._cores, self._at_work = _Cores(), []
         self._cores.take()
         with suppress(RuntimeError):  # the system has no more threads

@@ -64,7 +64,7 @@ def _predict_blocks(
         rows, part = read_only(np.arange(start, stop)), out[start:stop]
         fixed = network, params, workspace, data, rows, part, block_size, layer
         kernel = entry_point(predict_blocks, dtype, (*fixed, ALONE))
-        return last if kernel(*fixed, seat) else first
+        return last if kernel(*fixed, seat) else -1 - first
 
     first, alone = 0, threads.is_lost
     while first < n_blocks and threads.is_lost == alone:

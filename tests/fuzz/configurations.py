@@ -119,6 +119,7 @@ class Configuration:
             (threads, "_ARRIVAL_SECONDS"): 30,
             (threads, "_RETURN_SECONDS"): 30,
             (threads, "_PATIENCE_SECONDS"): 30,
+            (threads, "_STALL_SECONDS"): (-1, 1e-5, 8e-3)[self.number % 3],
             (threads.Pace, "choose"): lambda pace, most: (most, self.run_blocks),
             (blocks, "_TRAINING_FLOPS"): 0,
             (blocks, "_TRAINING_ROWS"): self.training_rows,

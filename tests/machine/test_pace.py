@@ -123,6 +123,17 @@ def test_one_interrupted_run_is_no_reason(monkeypatch):
     assert machine.pace.choose(2)[0] == 1
 
 
+def test_a_stalled_team_is_reason_enough(monkeypatch):
+    """Threads that wait for other processes; one thread only loses its turn."""
+    machine = Machine(monkeypatch, 2)
+    for size in 2, 2, 2, 1:
+        machine.pace.measured(size, 5, 5 * {2: 1e-5, 1: 1.8e-5}[size])
+    machine.pace.measured(2, 5, 0.015)
+    assert machine.pace.choose(2)[0] == 1
+    machine.pace.measured(1, 5, 0.015)
+    assert machine.pace.choose(2)[0] == 1
+
+
 @pytest.mark.parametrize("block_flops", [1e4, 1e6, 1e12])
 def test_runs_are_short_whatever_the_guess(monkeypatch, block_flops):
     machine = Machine(monkeypatch, 1, block_flops=block_flops)

@@ -29,11 +29,14 @@ from skmlp import MLPClassifier, MLPRegressor
 from skmlp.augmentation import GaussianNoise
 from skmlp.core.predict import predict_blocks
 from skmlp.machine import jit, pace, threads
+from skmlp.machine.intrinsics import clock, give_way
 from skmlp.machine.jit import DISABLED
 from skmlp.machine.team import (
     ALONE,
     begin,
     dismiss,
+    end_early,
+    ends_before,
     is_dismissed,
     make_seats,
     share,
@@ -73,6 +76,22 @@ def sum_in_turns(seat, values, n_rounds):
             return
         values[first:last] = total % 1000 + 1
         wait(team)
+
+
+@as_kernel
+def work_through(seat, n, slow):
+    """How many of n pieces are in a run in which a helper is slow in one."""
+    team, i, last = begin(seat), np.int64(0), np.int64(n)
+    while i < last:
+        end_early(team, i)
+        start = clock()
+        while i == slow and team.rank == 1 and clock() - start < 50_000_000:
+            give_way()
+        wait(team)
+        last = ends_before(team, last)
+        wait(team)
+        i += 1
+    return i
 
 
 @as_kernel
@@ -870,6 +889,42 @@ def test_bits_do_not_depend_on_the_pace(allow, monkeypatch, case):
         )
         assert actual == expected
     assert len(seen) > 1
+
+
+@together
+@pytest.mark.usefixtures("parameters_of_threads")
+@pytest.mark.parametrize("case", ["blocks", "average", "schedule_free", "everything"])
+@pytest.mark.parametrize("stall", [-1, 1e-6])
+@pytest.mark.parametrize("n_threads", [2, 5])
+def test_bits_do_not_depend_on_runs_that_end_early(
+    allow, monkeypatch, case, stall, n_threads
+):
+    """After each block, or after those in which threads have waited at all."""
+    allow(1)
+    fit = partial(numbers_of_fit, MLPClassifier, np.float64, False, **CASES[case])
+    expected = fit()
+    allow(n_threads)
+    monkeypatch.setattr(threads, "_STALL_SECONDS", stall)
+    monkeypatch.setattr(threads.Pace, "choose", lambda self, most: (most, 1000))
+    measured = []
+    monkeypatch.setattr(
+        threads.Pace, "measured", lambda self, *run, is_first: measured.append(run)
+    )
+    assert within(TIMEOUT, fit) == expected
+    if stall < 0:
+        n_blocks = [n for size, n, _ in measured if size > 1]
+        assert n_blocks.count(1) >= 6  # others go on in the next epoch, or predict
+
+
+@together
+@pytest.mark.parametrize(("slow", "stall", "expected"), [(3, 0.02, 5), (3, 1e9, 50)])
+def test_a_run_ends_early_where_threads_have_waited(slow, stall, expected):
+    """Behind the piece after the slow one, for all threads."""
+    seats, board = make_seats(2, PATIENT._replace(stall=stall))
+    with ThreadPoolExecutor(2) as pool:
+        results = [pool.submit(work_through, seat, 50, slow) for seat in seats]
+        assert [result.result(60) for result in results] == [expected] * 2
+    dismiss(board)
 
 
 class Lost:
