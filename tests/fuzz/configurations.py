@@ -30,6 +30,7 @@ class Configuration:
 
     def __init__(self, seed, number):
         self.name = f"seed={seed} number={number}"
+        self.stall = (-1, 1e-5, 8e-3)[number % 3]  # until runs end early
         self.rng = rng = np.random.default_rng((seed, number))
         self.is_classifier = bool(rng.integers(2))
         self.dtype = (np.float32, np.float64)[rng.integers(2)]
@@ -119,7 +120,7 @@ class Configuration:
             (threads, "_ARRIVAL_SECONDS"): 30,
             (threads, "_RETURN_SECONDS"): 30,
             (threads, "_PATIENCE_SECONDS"): 30,
-            (threads, "_STALL_SECONDS"): (-1, 1e-5, 8e-3)[self.number % 3],
+            (threads, "_STALL_SECONDS"): self.stall,
             (threads.Pace, "choose"): lambda pace, most: (most, self.run_blocks),
             (blocks, "_TRAINING_FLOPS"): 0,
             (blocks, "_TRAINING_ROWS"): self.training_rows,
