@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 import skmlp
 
 sys.path.insert(0, str(Path(__file__).parent))
+import diagrams
 import tables
 
 # The examples stop early on purpose.
@@ -39,7 +40,6 @@ templates_path = ["templates"]
 default_role = "literal"
 suppress_warnings = [
     "ref.ref",  # docstrings of scikit-learn refer to its own pages
-    "misc.highlighting_failure",  # of Mermaid, which other viewers draw
 ]
 extlinks = {"arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s")}
 
@@ -78,5 +78,6 @@ html_sidebars = {name: [] for name in _SINGLE_PAGES}
 
 
 def setup(app):
-    """Pages that are made from the package."""
+    """Pages that are made from the package, and pictures."""
     app.connect("builder-inited", tables.write)
+    app.connect("source-read", diagrams.show)
