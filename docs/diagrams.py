@@ -1,6 +1,6 @@
 """Mermaid diagrams as pictures: a reader of the site needs no network and no script.
 
-Each fence is replaced by the picture drawn from it, whose name holds a hash of its text.
+Each fence is replaced by the picture drawn from it, named by a hash of its text.
 ``npx @mermaid-js/mermaid-cli -i page.mmd -o docs/images/diagram_<hash>.svg`` draws one.
 """
 
