@@ -177,19 +177,31 @@ class ClassTargets(Targets):
 
 
 def fitted_binarizer(y):
-    """``LabelBinarizer().fit(y)``, for most vectors of integers in a tenth of the time.
+    """``LabelBinarizer().fit(y)``, for most integers and strings much faster.
 
     Where most of them differ, some versions of scikit-learn have a warning.
     """
     binarizer = LabelBinarizer()
-    if y.ndim != 1 or y.dtype.kind not in "iu":
+    if y.ndim != 1 or y.dtype.kind not in "biuUS":
         return binarizer.fit(y)
-    classes = np.unique(y)
+    classes = _distinct(y)
     if 2 * len(classes) > len(y):
         return binarizer.fit(y)
     binarizer.classes_, binarizer.sparse_input_ = classes, False
     binarizer.y_type_ = "binary" if len(classes) <= 2 else "multiclass"
     return binarizer
+
+
+def _distinct(y):
+    """Distinct labels in rising order.
+
+    Not by ``np.unique``, which since NumPy 2.3 aborts the process if a daemon thread is
+    in it when the interpreter ends.
+    """
+    y = np.sort(y)
+    is_new = np.ones(len(y), bool)
+    np.not_equal(y[1:], y[:-1], out=is_new[1:])
+    return y[is_new]
 
 
 def binarizer_of(classes, link):

@@ -295,6 +295,7 @@ _LABELS = np.random.RandomState(0).randint(-1, 3, 60)
         np.zeros(60, int),
         _LABELS.astype(float),
         np.array(list("abcd"))[_LABELS],
+        _LABELS > 1,
         np.array([[0, 1], [1, 1], [0, 0]] * 20),
         np.arange(60),
         np.arange(60) // 2,

@@ -254,6 +254,20 @@ def test_exit_in_mid_fit(n_rows):
         assert run_python(EXIT_IN_MID_FIT, str(delay), str(n_rows), "warm") == "ends"
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_no_fit_is_in_numpy_s_unique_at_exit(task, monkeypatch):
+    """It aborts the process then, if a daemon thread is in it (NumPy 2.3 to 2.4)."""
+    X, y = make_problem(task)
+
+    def unique(*args, **kwargs):
+        raise AssertionError("np.unique is called")
+
+    monkeypatch.setattr(np, "unique", unique)
+    for options in {}, {"early_stopping": True}, {"solver": "lbfgs"}:
+        if task == "regression" or not options.get("early_stopping"):
+            make_estimator(task, **options).fit(X, y).predict(X)
+
+
 def test_exit_while_compiling(tmp_path):
     for i, delay in enumerate(np.linspace(0.2, 4, times(1, 20))):
         folder = str(tmp_path / str(i))
