@@ -112,9 +112,9 @@ class Progress:
         Record
         """
         self.n_epochs += 1
-        seconds = self.seconds()
         judgement = self._judge(params) if self._judge else (None, None)
         validation_loss, score, *rest = judgement
+        seconds = self.seconds()
         is_best = self._is_best(loss, score)
         value = score if self._stopping.early_stopping else loss
         remark = None
@@ -123,7 +123,7 @@ class Progress:
         else:
             if self._patience.update(value) or not self._stopping.early_stopping:
                 self._checkpoint.save(params)
-            remark = self._look_for_an_end()
+            remark = self._look_for_an_end(seconds)
         return Record(
             number=self.n_epochs,
             loss=loss,
@@ -146,9 +146,9 @@ class Progress:
             self._best_score = score
         return is_best
 
-    def _look_for_an_end(self):
+    def _look_for_an_end(self, seconds):
         """Set the reason if there is one; returns what to remark."""
-        if self.is_out_of_time():
+        if self._is_over(seconds):
             self.reason = "max_time"
         elif self._patience.exhausted:
             remark, ends = self._slow_down()
@@ -165,8 +165,11 @@ class Progress:
 
     def is_out_of_time(self):
         """Whether `max_time` is over."""
+        return self._is_over(self.seconds())
+
+    def _is_over(self, seconds):
         max_time = self._stopping.max_time
-        return max_time is not None and self.seconds() >= max_time
+        return max_time is not None and seconds >= max_time
 
     def settle(self, params):
         """params <- the weights to keep: with early stopping, or after divergence,
