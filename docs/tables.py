@@ -7,24 +7,27 @@ from pathlib import Path
 from skmlp import MLPClassifier, MLPRegressor
 from skmlp.estimators.parameters import GROUPS, OF_CLASSIFIER, OF_REGRESSOR
 
-_ENTRY = re.compile(r"^(\w[\w, ]*) : .*?\n    (.*?)(?=^\w[\w, ]* : |\Z)", re.M | re.S)
-_SENTENCE = re.compile(r"(.*?[.:;])(?:\s|$)", re.S)
+_ENTRY = re.compile(r"^(\w[\w, ]*) : (.*?)(?=^\w[\w, ]* : |\Z)", re.M | re.S)
+_SENTENCE = re.compile(r".*?\n(.*?[.:;])(?:\s|$)", re.S)  # behind the type
 _CODE = re.compile(r"(\w+='\w+'(?: or '\w+')*|\w+=\w+|\w+ > \d)")
 _SOURCE = re.compile(r" \[\d+\]_")
 _TABLES = {MLPRegressor: OF_REGRESSOR, MLPClassifier: OF_CLASSIFIER}
 
 
-def _first_sentences(estimator):
-    """What the class docstring says first of each parameter."""
+def entries(estimator):
+    """What the class docstring says of each parameter, without numbers of sources."""
     text = inspect.getdoc(estimator).split("Parameters\n----------\n")[1]
-    text = text.split("\n\nAttributes\n")[0]
+    text = _SOURCE.sub("", text.split("\n\nAttributes\n")[0])
     text = re.sub(r"\\\n\s+", "", text)  # lists of values that take several lines
-    sentences = {}
-    for names, entry in _ENTRY.findall(text):
-        sentence = _SENTENCE.match(_SOURCE.sub("", entry))[1]
-        sentence = " ".join(sentence.split()).rstrip(":;.")
-        sentences |= dict.fromkeys(names.split(", "), sentence)
-    return sentences
+    return {
+        name: entry.strip()
+        for names, entry in _ENTRY.findall(text)
+        for name in names.split(", ")
+    }
+
+
+def _first_sentence(entry):
+    return " ".join(_SENTENCE.match(entry)[1].split()).rstrip(":;.")
 
 
 def _conditions(row):
@@ -43,11 +46,12 @@ def _of_group(group):
     """Rows of a table: parameter, default, what it does."""
     defaults, sentences, rows = {}, {}, {}
     for estimator, table in _TABLES.items():
-        sentences |= _first_sentences(estimator)
+        entries_of = entries(estimator)
         for name, parameter in inspect.signature(estimator).parameters.items():
             if table[name].group == group:
                 defaults.setdefault(name, {})[repr(parameter.default)] = None
                 rows.setdefault(name, table[name])
+                sentences[name] = _first_sentence(entries_of[name])
     for name, row in rows.items():
         values = " or ".join(f"`{value}`" for value in defaults[name])
         sentence = sentences[name].replace("|", "\\|")

@@ -143,7 +143,8 @@ def _plan(architecture, block_size, n_chunks, team_size, dtype, sparse, training
         "gradients": ((2 * n_chunks, whole_lines(length, dtype.itemsize)), dtype),
         "sums": ((2 * n_chunks, whole_lines(1, 8)), np.float64),
     }
-    return (*forms,), (*forms.values(),), {**shared, "has_replicas": has_replicas}
+    shared["has_replicas"] = has_replicas
+    return tuple(forms), tuple(forms.values()), shared
 
 
 def _places(architecture, team_size, block_size, itemsize, sparse, training):

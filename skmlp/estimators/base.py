@@ -336,7 +336,7 @@ class BaseMLP(Settings, FlatWeights, Recording, Publishing, BaseEstimator, ABC):
     def _network_and_rows(self, X):
         """The network of this moment, and users' X, validated for it and packed."""
         if not self._has_parameters():
-            check_is_fitted(self)  # raises; slow, so asked last
+            check_is_fitted(self)  # raises, and is slow
         network = self._current_network()
         dtype, n_features = network.params.dtype, network.n_features
         named = hasattr(self, "feature_names_in_")  # scikit-learn then compares names

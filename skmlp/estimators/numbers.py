@@ -128,9 +128,7 @@ def check_parameters(parameters, rules, owner):
             numbers[name] = number
             if number in allowed:
                 continue
-            check_parameter(
-                name, value, constraints, owner
-            )  # raises, with what was given
+            check_parameter(name, value, constraints, owner)  # raises, if need be
             value = number
         elif allowed is not None and isinstance(value, (list, tuple)):
             numbers[name] = [_as_python(v, allowed.kind, name, owner) for v in value]

@@ -62,8 +62,8 @@ class Settings:
 
     def _part(self, kind, **others):
         """Parameters as fields of the same names, but for ``others``."""
-        fields, state = kind.__match_args__, vars(self)
-        return kind(*[others[f] if f in others else state[f] for f in fields])
+        names = kind.__match_args__
+        return kind(*[others[n] if n in others else getattr(self, n) for n in names])
 
     def _batch_size(self, n_rows):
         if self.batch_size == "auto":

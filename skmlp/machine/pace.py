@@ -16,7 +16,7 @@ _TRY_SECONDS = 0.004  # length of a run that tries fewer threads
 _LOSS = 0.01  # share of the time that trials may cost
 _MEMORY = 0.5  # weight of the previous measurement
 _FADING_SECONDS = 0.03  # half-life of that weight between runs
-_STALL_SECONDS = 0.01  # threads that wait for longer wait for other processes
+_DELAY_SECONDS = 0.01  # of a team's run: its threads wait for other processes
 _OUTLIER = 2  # times as long, at most, counts a short run: it may be interrupted
 
 
@@ -76,8 +76,8 @@ class Pace:
         self._n_runs += 1
         before = self._seconds.get(size, latest)
         counts = min(latest, _OUTLIER * before)
-        has_stalled = size > 1 and n_blocks * (latest - before) >= _STALL_SECONDS
-        if has_stalled or n_blocks * latest >= RUN_SECONDS:
+        is_delayed = size > 1 and n_blocks * (latest - before) >= _DELAY_SECONDS
+        if is_delayed or n_blocks * latest >= RUN_SECONDS:
             counts = latest
         now = perf_counter()
         pause = max(now - n_blocks * latest - self._measured_at.get(size, now), 0)

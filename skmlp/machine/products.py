@@ -81,7 +81,7 @@ def scratch_size(size, itemsize):
     return _DEPTH_OF_GRADIENT * (_ROWS_OF_GRADIENT + widest_panel(itemsize))
 
 
-# As integers for kernels.
+# The same functions for kernels.
 padded, panel_width, _is_copied = jit(padded_width), jit(widest_panel), jit(is_copied)
 
 

@@ -171,8 +171,9 @@ class Threads:
         if self._turn is None:
             self._turn = _Turn(*self._pace.choose(self._most_now()))
         turn, crew, started = self._turn, self._crew, perf_counter()
-        n_blocks = turn.n_left if self._has_crew(turn.size) else _FIRST_BLOCKS
-        last = min(first + min(n_blocks, turn.n_left), stop)
+        starts = self._stay and turn.size > 1 and not self._has_crew(turn.size)
+        n_blocks = min(turn.n_left, _FIRST_BLOCKS) if starts else turn.n_left
+        last = min(first + n_blocks, stop)
         reached = self._work_together(partial(work, first=first, last=last), turn.size)
         if reached < 0:
             self._go_on_alone()
@@ -186,10 +187,9 @@ class Threads:
         return reached
 
     def _has_crew(self, size):
-        """Whether no threads have to be started for a run, or for this one only."""
+        """Whether so many threads wait for the next run."""
         crew = self._crew
-        started = crew is not None and crew.size == size and not crew.has_left
-        return size == 1 or not self._stay or started
+        return crew is not None and crew.size == size and not crew.has_left
 
     def _go_on_alone(self):
         self.is_lost, self._turn = True, None
@@ -211,7 +211,7 @@ class Threads:
         return max(min(self._allowed, self._limit // _running.latest(now)), 1)
 
     def _work_together(self, work, size):
-        if self._crew is not None and (size == 1 or not self._has_crew(size)):
+        if not self._has_crew(size):
             self.dismiss()  # waiting helpers would take up cores
         if size == 1 or not self._stay:
             return run_together(work, size)

@@ -161,7 +161,8 @@ class Fit:
     def _train(self, order):
         """Returns (the epoch's loss, how many rows it saw)."""
         optimizer, epochs = self._optimizer, self._epochs
-        n_steps_before, (n_steps, n_seen) = optimizer.n_steps, epochs.size(order)
+        n_steps_before = optimizer.n_steps
+        n_steps, n_seen = epochs.cut.minibatches(order.size)
         rates, base_rates = optimizer.rates(n_steps)
         with optimizer.training(epochs):
             loss = epochs.run(

@@ -111,7 +111,7 @@ class LbfgsFit:
         self._keep_weights()
 
     def _reason(self):
-        if self._progress.is_out_of_time():
+        if self._progress.is_out_of_time(self._progress.seconds()):
             return "max_time"
         return "converged" if self.result.status == 0 else "max_iter"
 
@@ -167,7 +167,7 @@ def minimize_full_batch(epochs, rows, *, max_iter, max_fun, tol, on_iteration):
             stops = on_iteration(float(intermediate_result.fun))
         except (
             StopIteration
-        ) as error:  # of a user's scorer; SciPy would take it for ours
+        ) as error:  # a user's scorer's: SciPy would take it for ours
             raise RuntimeError("A scorer raised StopIteration.") from error
         if stops:
             raise StopIteration

@@ -111,10 +111,6 @@ class Epochs:
     def __exit__(self, *error):
         self.threads.__exit__(*error)
 
-    def size(self, rows):
-        """(optimizer steps, rows that are seen) of an epoch over ``rows``."""
-        return self.cut.minibatches(rows.size)
-
     def run(self, rows, rates, moments, hyper, *, base_rates=None, n_steps_before=0):
         """One epoch over ``rows`` in this order; returns the mean loss.
 
@@ -127,7 +123,7 @@ class Epochs:
         self._loss[:] = 0
         self._span[STEPS_BEFORE] = n_steps_before
         self._before = None
-        _, n_seen = self.size(rows)
+        _, n_seen = self.cut.minibatches(rows.size)
         n_total = self.cut.n_blocks(rows.size)
         first = 0
         while first < n_total and isfinite(self._loss[0]):
@@ -144,7 +140,7 @@ class Epochs:
             return
         self.threads.dismiss()
         self._given, (rows, self.moments, self.hyper, data) = given, given
-        n_steps, n_seen = self.size(rows)
+        n_steps, n_seen = self.cut.minibatches(rows.size)
         self._rates, self._base_rates = np.empty((2, n_steps))
         recipe = Recipe(
             read_only(rows[:n_seen]),

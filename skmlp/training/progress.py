@@ -148,7 +148,7 @@ class Progress:
 
     def _look_for_an_end(self, seconds):
         """Set the reason if there is one; returns what to remark."""
-        if self._is_over(seconds):
+        if self.is_out_of_time(seconds):
             self.reason = "max_time"
         elif self._patience.exhausted:
             remark, ends = self._slow_down()
@@ -163,11 +163,8 @@ class Progress:
         """Since the fit began."""
         return perf_counter() - self._started
 
-    def is_out_of_time(self):
+    def is_out_of_time(self, seconds):
         """Whether `max_time` is over."""
-        return self._is_over(self.seconds())
-
-    def _is_over(self, seconds):
         max_time = self._stopping.max_time
         return max_time is not None and seconds >= max_time
 

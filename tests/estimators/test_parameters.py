@@ -3,9 +3,11 @@
 import inspect
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tables import entries, parameter_tables
 
 from skmlp import MLPClassifier, MLPRegressor
 from skmlp.estimators.parameters import OF_CLASSIFIER, OF_REGRESSOR
@@ -51,18 +53,6 @@ def texts_of_fit(estimator, **options):
 TABLES = {MLPClassifier: OF_CLASSIFIER, MLPRegressor: OF_REGRESSOR}
 each_table = pytest.mark.parametrize(("estimator", "table"), TABLES.items())
 OF_EITHER = {"loss", "scoring"}  # shared by name only
-ENTRY = re.compile(r"^(\w[\w, ]*) : (.*?)(?=^\w[\w, ]* : |\Z)", re.M | re.S)
-
-
-def entries(estimator):
-    """What the class docstring says of each parameter, without numbers of sources."""
-    text = inspect.getdoc(estimator).split("Parameters\n----------\n")[1]
-    text = re.sub(r"\[\d+\]_", "", text.split("\n\nAttributes\n")[0])
-    return {
-        name: entry.strip()
-        for names, entry in ENTRY.findall(text)
-        for name in names.split(", ")
-    }
 
 
 @each_table
@@ -88,6 +78,20 @@ def test_both_estimators_say_the_same_of_what_they_share():
     of_classifier, of_regressor = map(entries, TABLES)
     for name in of_classifier.keys() & of_regressor.keys() - OF_EITHER:
         assert of_classifier[name] == of_regressor[name], name
+
+
+def test_the_page_has_a_row_for_each_parameter():
+    page = parameter_tables()
+    for name in OF_CLASSIFIER | OF_REGRESSOR:
+        assert page.count(f"\n| `{name}` | ") == 1
+
+
+def test_the_guide_names_what_clashes():
+    guide = Path(__file__).parents[2] / "docs/guide/searching.md"
+    section = guide.read_text("utf-8").split("### What does not go together")[1]
+    section = section.split("\n## ")[0]
+    for name, row in (OF_CLASSIFIER | OF_REGRESSOR).items():
+        assert not row.clashes or re.search(rf"`{name}\b", section), name
 
 
 def test_the_choices_are_complete():

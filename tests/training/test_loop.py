@@ -44,7 +44,7 @@ def train(problem, batch_size, name, **options):
     optimizer.configure(**SETTINGS)
     losses = []
     for order in orders_of(problem):
-        rates, _ = optimizer.rates(epochs.size(order)[0])
+        rates, _ = optimizer.rates(epochs.cut.minibatches(order.size)[0])
         losses.append(epochs.run(order, rates, optimizer.moments, optimizer.hyper))
     return losses
 
@@ -207,5 +207,5 @@ def test_a_diverged_epoch_is_not_run_to_its_end(monkeypatch):
 
 @pytest.mark.parametrize(("n_rows", "batch_size", "expected"), [(21, 5, 5), (20, 5, 4)])
 def test_n_steps(n_rows, batch_size, expected):
-    problem = draw(n_rows=n_rows)
-    assert epochs_of(problem, batch_size).size(np.arange(n_rows))[0] == expected
+    epochs = epochs_of(draw(n_rows=n_rows), batch_size)
+    assert epochs.cut.minibatches(n_rows)[0] == expected
