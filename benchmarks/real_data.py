@@ -81,6 +81,13 @@ def _read(name, folder):
     return X, data["X_cat"], data["y"]
 
 
+def read_table(name, folder):
+    """(data frame, targets, whether these are classes), as they come."""
+    module = runpy.run_path(str(Path(folder) / "load_data.py"))
+    data = module["load"](str(Path(folder) / f"{name}.npz"))
+    return module["to_frame"](data), data["y"], "regression" not in KINDS[name]
+
+
 def _read_bundled(name):
     X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     return X, np.empty((len(y), 0)), y
