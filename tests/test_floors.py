@@ -13,11 +13,20 @@ FILES = sorted(ROOT.rglob("*.py"))
 FLOORS = {
     floor: number
     for number, floor in enumerate(
-        ("machine", "core", "training", "estimators", "", "__main__")
+        (
+            "machine",
+            "preprocessing",
+            "core",
+            "training",
+            "estimators",
+            "",
+            "__main__",
+        )
     )
 }
 LIBRARIES = {
     "machine": {"numpy", "numba", "llvmlite"},
+    "preprocessing": {"numpy", "scipy", "sklearn"},
     "core": {"numpy"},
     "training": {"numpy", "scipy"},
     "estimators": {"numpy", "scipy", "sklearn"},
