@@ -13,7 +13,7 @@ from skmlp.core import workspace as workspaces
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.architecture import Architecture, make_architecture
 from skmlp.core.inputs import Data, read_only
-from skmlp.core.layout import bias_views, weight_views
+from skmlp.core.layout import bias_views, knots_view, weight_views
 from skmlp.core.losses import LOSSES
 from skmlp.core.minibatches import (
     Recipe,
@@ -149,8 +149,13 @@ def make_problem(
     architecture = make_architecture(
         (*sizes[:-1], n_outputs), activation, **architecture
     )
-    X = rng.standard_normal((n_rows, sizes[0])) * rng.integers(2, size=sizes[0])
+    layout = architecture.layout()
+    n_columns = layout.n_columns
+    X = rng.standard_normal((n_rows, n_columns)) * rng.integers(2, size=n_columns)
     X[rng.random(X.shape) < 0.3] = 0
+    for j, column in enumerate(architecture.columns):
+        if column.kind in ("one_hot", "table"):  # the first and the last are no codes
+            X[:, j] = rng.integers(-1, column.size + 1, n_rows)
     Y = random_targets(rng, loss, (n_rows, sizes[-1]))
     if label_smoothing:
         Y = Y * (1 - label_smoothing) + label_smoothing / sizes[-1]
@@ -158,12 +163,13 @@ def make_problem(
     if weighted:
         weight[0] = 0
     relative = weight / weight.mean() if weighted else None
-    layout = architecture.layout()
     # Products of gates would grow until the log-losses reach their cap.
     gated = any(ACTIVATIONS[name].gated for name in architecture.activations)
     bound = 0.7 if gated else 1.0
     params = rng.uniform(-bound, bound, layout.n_total).astype(dtype)
     params[layout.n_params :] = 1  # running means and variances
+    for view in knots_of_columns(params, architecture):
+        view[:] = np.sort(rng.standard_normal(view.size))
     return Problem(
         architecture,
         params,
@@ -176,6 +182,13 @@ def make_problem(
         float(weight.mean()) if weighted else 1.0,
         regularization or {},
     )
+
+
+def knots_of_columns(params, architecture):
+    """The knots of each column that has some, as views."""
+    own = knots_view(params, architecture.layout())
+    sizes = [c.size + 1 for c in architecture.columns if c.kind == "piecewise"]
+    return np.split(own, np.cumsum(sizes)[:-1]) if sizes else []
 
 
 def flat(d_coefs, d_intercepts):
@@ -246,6 +259,7 @@ def run_epoch(
         rates,
         base_rates,
         np.ones(1),
+        *np.ones((2, n_steps)),
         *optimizer_addresses(optimizer, params.dtype),
         batch_size,
         block_size,

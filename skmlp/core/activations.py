@@ -20,6 +20,7 @@ compiled.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -211,16 +212,23 @@ def mish_slope(z):
 
 
 class Activation(NamedTuple):
-    """A row of the table; see above for what its flags mean."""
+    """A row of the table; see above for what its flags mean.
+
+    ``f`` and ``slope`` are functions of z, which parametric layers are made of.
+    """
 
     forward: Callable
     backward: Callable | None
     in_place: bool = False
     gated: bool = False
+    f: Callable | None = None
+    slope: Callable | None = None
 
 
 FORWARD = Form("matrix", "matrix", "vector")
 BACKWARD = Form("matrix", "matrix", "matrix", "matrix")
+PARAMETRIC = Form("matrix", "matrix", "vector", "vector")
+PARAMETRIC_BACK = Form("matrix", "matrix", "vector", "vector")
 
 
 def _entry(kernel, name, form):
@@ -248,7 +256,11 @@ def of_output(name, f, slope):
         for i in range(d.size):
             d[i] = flush(d[i] * slope(a[i]))
 
-    return _row(name, forward, backward, in_place=True)
+    def slope_at(z):
+        return slope(f(z))
+
+    at = jit(slope_at, strict=True)
+    return _row(name, forward, backward, in_place=True, f=f, slope=at)
 
 
 def of_input(name, f, slope):
@@ -266,7 +278,35 @@ def of_input(name, f, slope):
         for i in range(d.size):
             d[i] = flush(d[i] * slope(z[i]))
 
-    return _row(name, forward, backward)
+    return _row(name, forward, backward, f=f, slope=slope)
+
+
+@cache
+def parametric(name):
+    """Kernels of z + a (f(z) - z), with a trained mix ``a`` for each unit.
+
+    Made when a network first asks for them.
+    """
+    f, slope = ACTIVATIONS[name].f, ACTIVATIONS[name].slope
+
+    def forward(A, Z, bias, a):
+        for i in range(A.shape[0]):
+            for j in range(A.shape[1]):
+                z = Z[i, j] + bias[j]
+                Z[i, j] = z
+                A[i, j] = z + a[j] * (f(z) - z)
+
+    def backward(dZ, Z, a, da):
+        one = dZ.dtype.type(1)
+        da[:] = 0
+        for i in range(dZ.shape[0]):
+            for j in range(dZ.shape[1]):
+                z, d = Z[i, j], dZ[i, j]
+                da[j] += d * (f(z) - z)
+                dZ[i, j] = flush(d * (one + a[j] * (slope(z) - one)))
+
+    forward = _entry(forward, f"parametric_{name}_forward", PARAMETRIC)
+    return forward, _entry(backward, f"parametric_{name}_backward", PARAMETRIC_BACK)
 
 
 def gated(name, g, slope):
@@ -326,7 +366,9 @@ ACTIVATIONS = {
     "identity": Activation(identity_forward, None, in_place=True),
     "logistic": of_output("logistic", logistic, logistic_slope),
     "tanh": of_output("tanh", tanh, tanh_slope),
-    "relu": Activation(relu_forward, relu_backward, in_place=True),
+    "relu": Activation(
+        relu_forward, relu_backward, in_place=True, f=relu, slope=relu_slope
+    ),
     "leaky_relu": of_output("leaky_relu", leaky_relu, leaky_relu_slope),
     "elu": of_output("elu", elu, elu_slope),
     "selu": of_output("selu", selu, selu_slope),
@@ -349,3 +391,9 @@ def activation_addresses(name, dtype, *, training):
     row = ACTIVATIONS[name]
     back = training and row.backward is not None
     return address(row.forward, dtype), address(row.backward, dtype) if back else 0
+
+
+def parametric_addresses(name, dtype, *, training):
+    """Addresses of forward, and of backward for training, of a parametric layer."""
+    forward, backward = parametric(name)
+    return address(forward, dtype), address(backward, dtype) if training else 0

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.activations import ACTIVATIONS
+from skmlp.core.columns import make_columns
 from skmlp.core.layout import make_layout
 from skmlp.core.normalization import NORMALIZATIONS
 
@@ -25,6 +26,14 @@ class Architecture(NamedTuple):
         Rates, first of the input, then of each hidden layer.
     norm_momentum, norm_epsilon : float
         Weight of a minibatch in running statistics; what is added to variances.
+    columns : tuple of Column
+        What each column of X becomes; by default they are the units of the input.
+    scaled_input : bool
+        Whether the input has a trained scale.
+    parametric : bool
+        Whether hidden units mix their activation with the identity.
+    by_segment : bool
+        Whether each segment of the parameters has a learning rate of its own.
     """
 
     sizes: tuple
@@ -33,6 +42,25 @@ class Architecture(NamedTuple):
     dropouts: tuple
     norm_momentum: float = 0.1
     norm_epsilon: float = 1e-5
+    columns: tuple = ()
+    scaled_input: bool = False
+    parametric: bool = False
+    by_segment: bool = False
+
+    @property
+    def column_table(self):
+        """Where the columns of X lie in the input layer."""
+        return make_columns(self.columns)
+
+    @property
+    def has_input_stages(self):
+        """Whether X is not the input as it is."""
+        return bool(self.columns) or self.scaled_input
+
+    @property
+    def trains_input(self):
+        """Whether anything below the first layer is trained."""
+        return self.scaled_input or self.column_table.n_trained > 0
 
     def layout(self):
         """Where its numbers lie in the flat vector."""
@@ -57,6 +85,10 @@ def _layout_of(architecture):
         architecture.sizes,
         gated=[ACTIVATIONS[name].gated for name in architecture.activations],
         normalized=[name is not None for name in architecture.normalizations],
+        parametric=[architecture.parametric] * len(architecture.activations),
+        columns=architecture.column_table,
+        scaled_input=architecture.scaled_input,
+        by_segment=architecture.by_segment,
     )
 
 
@@ -67,16 +99,20 @@ def make_architecture(
     normalization=None,
     dropout=0.0,
     input_dropout=0.0,
-    **norm,
+    **others,
 ):
-    """An architecture; what is given once counts for each hidden layer."""
+    """An architecture; what is given once counts for each hidden layer.
+
+    With ``columns``, the first of ``sizes`` follows from them.
+    """
     n_hidden = len(sizes) - 2
+    columns = make_columns(others.get("columns", ()))
     return Architecture(
-        tuple(map(int, sizes)),
+        (columns.n_units or int(sizes[0]), *map(int, sizes[1:])),
         _for_each(activation, n_hidden),
         _for_each(normalization, n_hidden),
         (float(input_dropout), *map(float, _for_each(dropout, n_hidden))),
-        **norm,
+        **others,
     )
 
 

@@ -18,7 +18,7 @@ def check_network(layout, params, data):
         dtype.char in "fd"
         and params.size == layout.n_total
         and params.flags.c_contiguous
-        and X.shape[1] == layout.table[0, 0]
+        and X.shape[1] == layout.n_columns
         and X.dtype == dtype
         and X.flags.c_contiguous
     )
@@ -31,7 +31,7 @@ def check_network(layout, params, data):
         )
     if not fits:
         _refuse(
-            f"a network of {layout.n_total} numbers and {layout.table[0, 0]} features"
+            f"a network of {layout.n_total} numbers and {layout.n_columns} features"
             f" got {params.size} {dtype} and rows of {X.shape[1]} {X.dtype}"
         )
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.machine.forms import Form
-from skmlp.machine.intrinsics import address, flat, vector_view
+from skmlp.machine.intrinsics import address, borrowed_matrix, flat, vector_view
 from skmlp.machine.jit import jit
 from skmlp.machine.tiles import copy
 
@@ -58,17 +58,6 @@ def read_only(array):
 
 
 @jit
-def is_sparse(data):
-    return data.indptr.size > 0
-
-
-@jit
-def n_dense_rows(data, rows):
-    """Rows of A_0: none if they are sparse."""
-    return 0 if is_sparse(data) else rows.size
-
-
-@jit
 def gather(A, X, rows):
     """A <- X[rows]."""
     if X.shape[1] == 1:
@@ -80,6 +69,13 @@ def gather(A, X, rows):
     for i in range(rows.size):
         ahead = rows[min(i + _ROWS_AHEAD, last)] - rows[i]
         copy(A, i * n, n, X, rows[i] * n, n, 1, n, ahead * n)
+
+
+@jit(view=True)
+def consecutive_rows(data, rows):
+    """X[rows] as it lies there."""
+    n_features = data.X.shape[1]
+    return borrowed_matrix(data.X, rows[0] * n_features, (rows.size, n_features))
 
 
 _ROWS = "values", "indices", "places", "places"

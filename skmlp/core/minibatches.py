@@ -14,7 +14,6 @@ from skmlp.core.layout import LENGTH, START
 from skmlp.core.network import (
     backward,
     forward,
-    gather_input,
     pack_weights,
     weight_gradient,
 )
@@ -88,6 +87,8 @@ class Recipe(NamedTuple):
         Learning rate of each step, with and without the optimizer's corrections.
     factors : ndarray of shape (n_groups,), float64
         Of the rates, for each group of parameters.
+    dropouts, decays : ndarray of shape (n_steps,), float64
+        Factors of all dropout rates, and of the weight decay, at each step.
     begin, step : int
         Addresses of what begins a step of the optimizer, or zero, and of the step.
     batch_size, block_size, chunk_size : int
@@ -109,6 +110,8 @@ class Recipe(NamedTuple):
     rates: np.ndarray
     base_rates: np.ndarray
     factors: np.ndarray
+    dropouts: np.ndarray
+    decays: np.ndarray
     begin: int
     step: int
     batch_size: int
@@ -211,11 +214,11 @@ def pass_chunks(network, state, workspace, data, recipe, block, team):
         n_rows = min(recipe.chunk_size, block.rows.size - at)
         rows = vector_view(block.rows, at, (n_rows,))
         first, thread = block.first + at, np.int64(team.rank)
-        chunk = refer(Chunk(rows, at, first, block.key, block.rows.size, thread))
+        dropout, n_rows = recipe.dropouts[block.step], block.rows.size
+        chunk = refer(Chunk(rows, at, first, block.key, dropout, n_rows, thread))
         weight = rows_of(workspace, chunk, NO_LAYER, WEIGHT)
         row_weights(weight, data, rows, block.n_batch)
-        A = gather_input(network, workspace, data, chunk)
-        forward(network, state.params, workspace, A, data, chunk)
+        forward(network, state.params, workspace, data, chunk)
         gradient = gradient_of(workspace, network.layout, block.results + k)
         loss = backward(network, state.params, gradient, workspace, data, chunk)
         workspace.sums[block.results + k, 0] = loss
@@ -228,7 +231,7 @@ def pass_chunks(network, state, workspace, data, recipe, block, team):
 def whole_weight_gradient(network, state, workspace, data, block, team):
     """The thread's share of the weights' gradient, from all rows of the block."""
     rows, at, thread = block.rows, np.int64(0), np.int64(team.rank)
-    chunk = refer(Chunk(rows, at, block.first, block.key, rows.size, thread))
+    chunk = refer(Chunk(rows, at, block.first, block.key, 0.0, rows.size, thread))
     gradient, adds = state.gradient, block.part
     weight_gradient(network, gradient, workspace, data, chunk, adds, team)
 
@@ -285,6 +288,7 @@ def before_step(layout, state, recipe, params, alpha, step):
         penalty = call(PREPARE, regularization.prepare, arguments)
     if regularization.decay != 0:
         factor = recipe.base_rates[step] * regularization.weight_decay
+        factor *= recipe.decays[step]
         arguments = (params, state.moments, state.hyper, n_weights, factor)
         call(DECAY, regularization.decay, arguments)
     return penalty

@@ -2,20 +2,12 @@
 
 import numpy as np
 
-from skmlp.core.inputs import n_dense_rows
 from skmlp.core.losses import LINK
 from skmlp.core.network import forward, pack_weights
 from skmlp.core.workspace import OUTPUTS, Chunk, rows_of
-from skmlp.machine.intrinsics import borrowed_matrix, call, refer, vector_view
+from skmlp.machine.intrinsics import call, refer, vector_view
 from skmlp.machine.jit import jit
 from skmlp.machine.team import begin, wait
-
-
-@jit(view=True)
-def consecutive_rows(data, rows):
-    """X[rows] as it lies there; without rows if they are sparse."""
-    n_rows, n_features = n_dense_rows(data, rows), data.X.shape[1]
-    return borrowed_matrix(data.X, rows[0] * n_features, (n_rows, n_features))
 
 
 @jit(entry=True)
@@ -42,9 +34,8 @@ def predict_blocks(
         block = vector_view(rows, start, (n_rows,))
         thread = np.int64(team.rank)
         place = thread * block_size
-        chunk = refer(Chunk(block, place, no_key, no_key, n_packed, thread))
-        A = consecutive_rows(data, block)
-        forward(network, params, workspace, A, data, chunk)
+        chunk = refer(Chunk(block, place, no_key, no_key, 0.0, n_packed, thread))
+        forward(network, params, workspace, data, chunk)
         Z = rows_of(workspace, chunk, layer, OUTPUTS)
         if layer == layout.table.shape[0] - 1:
             call(LINK, network.head, (Z,))

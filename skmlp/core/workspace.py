@@ -80,6 +80,8 @@ class Chunk(NamedTuple):
         Place of the first one in the minibatch.
     key : int
         What the minibatch's masks follow from.
+    dropout : float
+        Factor of all dropout rates.
     n_rows_of_block : int
         How many there are in the whole block.
     thread : int
@@ -90,6 +92,7 @@ class Chunk(NamedTuple):
     at: int
     first: int
     key: int
+    dropout: float
     n_rows_of_block: int
     thread: int
 
@@ -168,7 +171,8 @@ def _shared(architecture):
     """Layers, arrays that take no memory there, and in whose place they lie."""
     names = *architecture.activations, "identity"
     for i, name in enumerate(names, start=1):
-        if ACTIVATIONS[name].in_place:
+        parametric = architecture.parametric and i < len(names)
+        if ACTIVATIONS[name].in_place and not parametric:
             yield i, PRODUCTS, OUTPUTS
         if not ACTIVATIONS[name].gated:
             yield i, DELTAS, SLOPES
@@ -207,12 +211,12 @@ def _widths(architecture, block_size, itemsize, sparse, training):
     widths = np.zeros((n_layers, _N_COLUMNS), np.int64)
     widths[:, OUTPUTS] = units
     widths[:, PRODUCTS] = width
-    if sparse or not training:
+    if sparse or not (training or architecture.has_input_stages):
         widths[0, OUTPUTS] = 0
     for i in np.flatnonzero((width > 1) & (block_size >= FEW_ROWS)):
         if i > 1 or not sparse:
             widths[i, PANELS] = units[i - 1] * padded_width(width[i], itemsize)
-        if i > 1 and training:
+        if training and (i > 1 or architecture.trains_input):
             widths[i, PANELS_BACK] = width[i] * padded_width(units[i - 1], itemsize)
     for i, normalization in enumerate(architecture.normalizations, start=1):
         if normalization is not None:
@@ -222,6 +226,10 @@ def _widths(architecture, block_size, itemsize, sparse, training):
             widths[i, STATISTICS] = whole_lines(length, itemsize)
     if training:
         widths[1:, SLOPES], widths[1:, DELTAS] = units[1:], width[1:]
+        if architecture.trains_input:
+            widths[0, SLOPES] = units[0]
+        if architecture.scaled_input:
+            widths[0, NORMALIZED] = units[0]
         widths[NO_LAYER, [TARGETS, WEIGHT]] = units[-1]
         largest = largest_factor(architecture, block_size, sparse)
         widths[NO_LAYER, SCRATCH] = scratch_size(largest, itemsize)

@@ -55,6 +55,9 @@ class Epochs:
         Arguments of `make_regularization`.
     average : ndarray of shape (n_total,), default=None
         Follows the parameters, with ``ema_decay`` in ``regularization``.
+    factors : ndarray of shape (n_groups,), default=None
+        Of the learning rate, for each group of parameters of the layout; by default
+        there is one group.
     seed : int, default=0
         Of the masks of dropout.
     """
@@ -73,6 +76,7 @@ class Epochs:
         optimizer="none",
         regularization=None,
         average=None,
+        factors=None,
         seed=0,
     ):
         dtype, layout = params.dtype, architecture.layout()
@@ -99,7 +103,7 @@ class Epochs:
             dtype, optimizer, **(regularization or {})
         )
         self.average = np.empty(0, dtype) if average is None else average
-        self._factors = np.ones(1)
+        self.factors = np.ones(1) if factors is None else factors
         self.seed = seed
         self._given = self._arguments = self._kernel = self._before = None
         self._nothing = np.empty((0, self.gradient.size), dtype), np.empty(0)
@@ -142,11 +146,14 @@ class Epochs:
         self._given, (rows, self.moments, self.hyper, data) = given, given
         n_steps, n_seen = self.cut.minibatches(rows.size)
         self._rates, self._base_rates = np.empty((2, n_steps))
+        self._dropouts, self._decays = np.ones((2, n_steps))
         recipe = Recipe(
             read_only(rows[:n_seen]),
             self._rates,
             self._base_rates,
-            self._factors,
+            self.factors,
+            self._dropouts,
+            self._decays,
             *self.optimizer,
             self.cut.batch_size,
             self.cut.block_size,

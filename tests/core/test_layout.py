@@ -4,15 +4,21 @@ import numpy as np
 import pytest
 from builders import as_kernel
 
+from skmlp.core.columns import Column, make_columns
 from skmlp.core.layout import (
     bias,
     bias_views,
+    embedding_view,
+    front_scale_view,
+    knots_view,
     make_layout,
+    mix_views,
     rows_of_share,
     running,
     running_views,
     scale,
     scale_views,
+    segments_of,
     start_normalization,
     tail,
     weight_views,
@@ -41,35 +47,76 @@ def test_types_that_kernels_are_compiled_for():
     assert layout.table.flags.c_contiguous
     assert layout.stretches.dtype == np.int64
     assert layout.stretches.flags.c_contiguous
-    assert all(type(number) is int for number in layout[2:])
+    assert all(type(number) is int for number in layout[3:])
 
 
 LAYERS = [
     {},
-    {"groups": [0, 1, 1]},
-    {"groups": [2, 0, 1]},
-    {"gated": [True, False], "normalized": [False, True], "groups": [0, 1, 0]},
+    {"gated": [True, False], "normalized": [False, True]},
+    {"normalized": [True, True], "parametric": [True, False]},
+    {"scaled_input": True, "parametric": [True, True]},
 ]
+
+
+def all_views(params, layout):
+    """(kind, layer, view) of all that is trained, in order."""
+    for i, view in enumerate(weight_views(params, layout), start=1):
+        yield "weights", i, view
+    for i, view in enumerate(bias_views(params, layout), start=1):
+        yield "biases", i, view
+    yield "front", 0, front_scale_view(params, layout)
+    for i, view in enumerate(scale_views(params, layout), start=1):
+        yield "scales", i, view
+    for i, view in enumerate(mix_views(params, layout), start=1):
+        yield "mixes", i, view
 
 
 @pytest.mark.parametrize("sizes", [(2, 3, 4, 5), (64, 64, 1, 1), (100, 90, 400, 3)])
 @pytest.mark.parametrize("layers", LAYERS)
-def test_stretches_are_all_parameters_of_each_kind(sizes, layers):
-    layout = make_layout(sizes, **layers)
+@pytest.mark.parametrize("by_segment", [False, True])
+def test_stretches_are_all_parameters_of_each_kind(sizes, layers, by_segment):
+    layout = make_layout(sizes, by_segment=by_segment, **layers)
     seen = np.full((2, layout.n_params), -1)
     for start, length, *kind in layout.stretches:
         assert 1 <= length <= 1024
         assert (seen[:, start : start + length] == -1).all()
         seen[:, start : start + length] = np.transpose([kind])
 
-    expected = np.full((2, layout.n_total), -1)
-    for views in weight_views, bias_views, scale_views:
-        for i in range(len(sizes) - 1):
-            mark = np.zeros(layout.n_total)
-            views(mark, layout)[i][...] = 1
-            kind = views is weight_views, layers.get("groups", [0] * 3)[i]
-            expected[:, mark == 1] = np.transpose([kind])
+    expected, group = np.full((2, layout.n_total), -1), 0
+    for kind, _, view in all_views(np.arange(layout.n_total), layout):
+        if view.size:
+            expected[0, view] = kind == "weights"
+            expected[1, view] = group * by_segment
+            group += 1
     np.testing.assert_array_equal(seen, expected[:, : layout.n_params])
+
+
+def test_segments_of_an_embedding():
+    columns = make_columns(
+        (Column("periodic", 3), Column("table", 4, 2), Column("piecewise", 2))
+    )
+    assert columns.n_units == 1 + 2 + 2 + 3
+    layout = make_layout(
+        (columns.n_units, 5, 1), columns=columns, scaled_input=True, by_segment=True
+    )
+    segments = segments_of(layout, columns)
+    named = [(segment.kind, segment.layer, segment.length) for segment in segments]
+    assert named == [
+        ("weights", 1, 40),
+        ("weights", 2, 5),
+        ("biases", 1, 5),
+        ("biases", 2, 1),
+        ("front", 0, 5),
+        ("front_waves", 0, 3),
+        ("waves", 0, 6),
+        ("tables", 0, 8),
+    ]
+    assert layout.n_params == sum(segment.length for segment in segments)
+    assert layout.n_total == layout.n_params + 3
+    assert layout.n_columns == 3
+    vector = np.arange(layout.n_total)
+    np.testing.assert_array_equal(embedding_view(vector, layout), vector[59:73])
+    np.testing.assert_array_equal(knots_view(vector, layout), vector[73:])
 
 
 def test_layers_of_one_group_share_stretches():

@@ -14,8 +14,8 @@ from builders import (
 
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.losses import LOSSES
-from skmlp.core.network import bias_gradient
 from skmlp.core.normalization import NORMALIZATIONS
+from skmlp.core.stages import bias_gradient
 from skmlp.core.workspace import make_workspace
 from skmlp.machine.jit import DISABLED
 from skmlp.machine.memory import whole_lines
