@@ -154,12 +154,12 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         """
         X = check_matrix(X, self, reset=False)
         out = np.empty((len(X), len(self._column)), X.dtype)
-        with np.errstate(under="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for rows in row_blocks(*out.shape):
                 refuse_infinity(X[rows])
                 t = X[rows].astype(np.float64)
                 t *= 0.5
-                t = t[:, self._column]
+                t = np.take(t, self._column, axis=1)
                 t -= self._left
                 t /= self._width
                 np.fmax(t, 0, out=t)  # of NaN and 0 it is 0

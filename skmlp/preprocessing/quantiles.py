@@ -17,7 +17,7 @@ class SortedColumn:
     ----------
     values : ndarray of shape (n_rows,), float32 or float64
         Gaps are NaN.
-    weight : ndarray of shape (n_rows,) or None, default=None
+    weight : ndarray of shape (n_rows,), float64, or None, default=None
         Weights, not negative. Rows of weight zero do not count.
 
     Attributes
