@@ -128,7 +128,7 @@ def as_table(X):
     """
     X = _native(X)
     if isinstance(X, np.ma.MaskedArray):
-        X = X.astype(object).filled(None)
+        X = np.where(np.ma.getmaskarray(X), None, X.data.astype(object))
     if _reader(X) is _from_array:
         dtype = object if isinstance(X, (list, tuple)) else None
         return check_array(X, dtype=dtype, ensure_all_finite=False, input_name="X")

@@ -180,7 +180,7 @@ default="from_dtype"
             dtype = np.dtype(self.dtype)
         except TypeError:
             dtype = None
-        if dtype not in FLOATS:
+        if dtype is None or dtype not in FLOATS:
             raise ValueError(
                 "dtype must be numpy.float32 or numpy.float64, got"
                 f" {shown(self.dtype)}."

@@ -23,34 +23,35 @@ def categorical_mask(categorical_features, n_features, names):
     mask = np.zeros(n_features, bool)
     if categorical_features is None or len(categorical_features) == 0:
         return mask
-    chosen = np.asarray(categorical_features)
-    types = set(map(type, chosen.tolist()))
-    if chosen.ndim != 1 or len(types) > 1 or not types <= {bool, int, str}:
+    chosen = np.asarray(categorical_features, object).tolist()
+    chosen = [item.item() if isinstance(item, np.generic) else item for item in chosen]
+    types = set(map(type, chosen))
+    if types == {bool}:
+        return _checked_mask(chosen, n_features)
+    if types == {str}:
+        chosen = _indices_of(chosen, names)
+    elif types != {int}:
         found = ", ".join(sorted(kind.__name__ for kind in types))
         raise ValueError(
             "categorical_features must be an array-like of bool, int or str, got:"
             f" {found}."
         )
-    if types == {bool}:
-        return _checked_mask(chosen, n_features)
-    if types == {str}:
-        chosen = _indices_of(chosen.tolist(), names)
-    elif chosen.min() < 0 or chosen.max() >= n_features:
+    if min(chosen) < 0 or max(chosen) >= n_features:
         raise ValueError(
             "categorical_features set as integer indices must be in"
             f" [0, n_features - 1] = [0, {n_features - 1}]"
         )
-    mask[np.asarray(chosen, np.intp)] = True
+    mask[chosen] = True
     return mask
 
 
 def _checked_mask(mask, n_features):
-    if mask.shape != (n_features,):
+    if len(mask) != n_features:
         raise ValueError(
             "categorical_features set as a boolean mask must have shape (n_features,)"
-            f" = ({n_features},), got: {mask.shape}"
+            f" = ({n_features},), got: ({len(mask)},)"
         )
-    return mask.astype(bool)
+    return np.array(mask)
 
 
 def _indices_of(chosen, names):
