@@ -99,9 +99,10 @@ class Column(NamedTuple):
         if present.dtype.kind in "biuf":
             levels, codes[~self.missing] = _distinct_numbers(present)
             return levels, codes
-        index = {}
-        number = (index.setdefault(value, len(index)) for value in present.tolist())
-        codes[~self.missing] = np.fromiter(number, np.intp, len(present))
+        present = present.tolist()
+        index = {level: code for code, level in enumerate(dict.fromkeys(present))}
+        found = map(index.__getitem__, present)
+        codes[~self.missing] = np.fromiter(found, np.intp, len(present))
         return list(index), codes
 
 
@@ -213,19 +214,21 @@ def _from_array(X):
 
 
 def _from_pandas(X):
-    for j, name in enumerate(X.columns):
-        series = X.iloc[:, j]
+    for name, series in X.items():
         dtype = series.dtype
         kind = getattr(dtype, "kind", "O")
         if hasattr(dtype, "categories"):
             yield _of_codes(name, dtype.categories.to_numpy(object), series.cat.codes)
         elif kind in "mM":
             raise _of_times(f"Column {name!r}")
+        elif kind in "biuf" and isinstance(dtype, np.dtype):
+            values = series.to_numpy()
+            yield Column(name, kind == "b", values, np.isnan(values))
         elif kind in "biuf":
             missing = series.isna().to_numpy(bool)
             options = {"na_value": _filler(kind)} if missing.any() else {}
             values = series.to_numpy(_numpy_dtype(dtype), **options)
-            yield Column(name, kind == "b", values, missing)
+            yield Column(name, kind == "b", values, missing | np.isnan(values))
         else:
             is_string = True if getattr(dtype, "type", None) is str else None
             yield _of_objects(name, series.to_numpy(object), is_string)
@@ -241,9 +244,11 @@ def _from_polars(X):
     for series in X.iter_columns():
         name, dtype = series.name, series.dtype
         is_bool = dtype == polars.Boolean
+        # NumPy has no integers of 128 bits.
+        is_integer = dtype.is_integer() and "128" not in str(dtype)
         if dtype.is_temporal():
             raise _of_times(f"Column {name!r}")
-        elif is_bool or dtype.is_integer() or dtype.is_float():
+        elif is_bool or is_integer or dtype.is_float():
             kind = "b" if is_bool else "f" if dtype.is_float() else "i"
             values = series.fill_null(_filler(kind)).to_numpy()
             missing = series.is_null().to_numpy() | np.isnan(values)

@@ -201,22 +201,20 @@ default="from_dtype"
     def _arrange_numbers(self, learned):
         """Settle which columns of numbers lead to which columns of the output."""
         center, scale, has_gaps = np.array(learned).reshape(-1, 3).T.copy()
-        has_gaps = (
-            has_gaps > 0 if self.missing_indicator else np.zeros(len(scale), bool)
-        )
-        self._scaled, self._indicated = np.flatnonzero(scale), np.flatnonzero(has_gaps)
+        self._scaled = np.flatnonzero(scale)
+        self._indicated = np.flatnonzero(has_gaps * self.missing_indicator)
         self._smooth_clip = SmoothClip(center[self._scaled], scale[self._scaled], LIMIT)
         self.n_numbers_, self.n_indicators_ = len(self._scaled), len(self._indicated)
 
     def _arrange_categories(self, categorical):
-        self._categories = categorical
+        self._categories, self._is_coded = categorical, self.categories == "codes"
         self.categories_ = [categories.values for categories in categorical]
         self.cardinalities_ = tuple(map(len, categorical))
         self._widths = [self._width_of(categories) for categories in categorical]
 
     def _width_of(self, categories):
         """Number of columns of the output for a column of categories."""
-        if self.categories == "codes":
+        if self._is_coded:
             return 1
         n = len(categories)
         return int(categories.has_rest) if n == 1 else 1 if n == 2 else n
@@ -268,16 +266,15 @@ default="from_dtype"
         refuse_infinity(X)
         n_numbers, n_end = self.n_numbers_, self.n_numbers_ + self.n_indicators_
         values = out[:, :n_numbers]
-        self._smooth_clip(X if n_numbers == X.shape[1] else X[:, self._scaled], values)
+        is_whole = n_numbers == X.shape[1]
+        self._smooth_clip(X if is_whole else X.take(self._scaled, axis=1), values)
         np.copyto(values, 0, where=np.isnan(values))
         if self.n_indicators_:
-            np.isnan(
-                X[:, self._indicated], out=out[:, n_numbers:n_end], casting="unsafe"
-            )
+            np.isnan(X.take(self._indicated, axis=1), out=out[:, n_numbers:n_end])
 
     def _write_codes(self, codes, n_categories, out):
         """Encode a column of categories."""
-        if self.categories == "codes":
+        if self._is_coded:
             out[:, 0] = codes
         elif out.shape[1] == 1:
             # The code -1 takes the last.
@@ -309,7 +306,7 @@ default="from_dtype"
         out += [f"missingindicator_{name}" for name in numbers[self._indicated]]
         categorical = names[self.is_categorical_]
         for name, values, width in zip(categorical, self.categories_, self._widths):
-            if self.categories == "codes":
+            if self._is_coded:
                 out.append(name)
             elif width:
                 out += [f"{name}_{category}" for category in values[-width:]]

@@ -29,7 +29,7 @@ def edges_of(values, n_bins, weight=None):
             edge = column.quantile(q)
             if not edges or edge / 2 - edges[-1] / 2 > NEAR * half_spread:
                 edges.append(edge)
-    return np.array(edges)
+    return np.array(edges if len(edges) > 1 else [])
 
 
 class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):

@@ -103,8 +103,8 @@ class RobustScaleSmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
 
     NaN counts as missing: it is left out in `fit`, and stays NaN in `transform`.
 
-    A row of weight w counts as w rows; see ``fit``. Weights with a mean below one are
-    scaled to a mean of one.
+    A row of weight w counts as w rows. Weights with a mean below one are scaled to a
+    mean of one.
 
     References
     ----------

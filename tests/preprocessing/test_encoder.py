@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from preprocessing.tables import TABLES
 from sklearn.base import clone
@@ -156,6 +156,7 @@ class TestCategories:
             [0],
         ]
 
+    @settings(deadline=None, derandomize=True)
     @given(st.lists(VALUES, min_size=1, max_size=12), st.lists(VALUES, max_size=6))
     def test_as_a_naive_search(self, fitted, more):
         encoder = TabularEncoder(categorical_features=[0], categories="codes")
@@ -170,6 +171,7 @@ class TestCategories:
             else:
                 assert categories[int(code)] == value
 
+    @settings(deadline=None, derandomize=True)
     @given(st.lists(VALUES, min_size=1, max_size=12), st.randoms())
     def test_order_of_rows_does_not_matter(self, values, random):
         shuffled = random.sample(values, len(values))
@@ -361,6 +363,13 @@ def test_in_a_pipeline():
     y = [0, 1, 0, 1, 0, 1]
     model = make_pipeline(TabularEncoder(), LogisticRegression()).fit(table, y)
     assert model.predict(table).shape == (6,)
+
+
+def test_parameters_set_after_fit_wait_for_the_next():
+    encoder = TabularEncoder(categories="codes").fit(TABLES["array"]())
+    before = encoder.transform(TABLES["array"]())
+    encoder.set_params(categories="onehot", missing_indicator=False, dtype=np.float64)
+    np.testing.assert_array_equal(encoder.transform(TABLES["array"]()), before)
 
 
 def test_fitted_anew():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -23,11 +23,13 @@ def assert_near(actual, desired, values):
     np.testing.assert_allclose(actual, desired, rtol=1e-12, atol=1e-13 * scale)
 
 
+@settings(deadline=None, derandomize=True)
 @given(COLUMNS)
 def test_without_weights_as_numpy(values):
     assert_near(quantiles(values), np.quantile(values, QS), values)
 
 
+@settings(deadline=None, derandomize=True)
 @given(COLUMNS, st.data())
 def test_weights_are_repeated_rows(values, data):
     counts = data.draw(arrays(np.int64, len(values), elements=st.integers(0, 5)))
@@ -37,6 +39,7 @@ def test_weights_are_repeated_rows(values, data):
     assert_near(actual, np.quantile(repeated, QS), repeated)
 
 
+@settings(deadline=None, derandomize=True)
 @given(COLUMNS, st.data())
 def test_quantiles_rise_within_the_values(values, data):
     weight = data.draw(arrays(np.float64, len(values), elements=st.floats(1e-3, 1e3)))
@@ -46,6 +49,7 @@ def test_quantiles_rise_within_the_values(values, data):
     assert (np.diff(actual) >= -1e-9 * (1 + np.abs(values).max())).all()
 
 
+@settings(deadline=None, derandomize=True)
 @given(COLUMNS, st.randoms())
 def test_order_of_rows_does_not_matter(values, random):
     order = list(range(len(values)))

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
@@ -59,6 +59,7 @@ def test_fitted_attributes():
     assert model.n_features_in_ == 1
 
 
+@settings(deadline=None, derandomize=True)
 @given(arrays(np.float64, (8, 2), elements=st.floats(-LARGEST, LARGEST)))
 def test_finite_within_the_limit_and_monotone(X):
     Z = RobustScaleSmoothClip().fit_transform(X)

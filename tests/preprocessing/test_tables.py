@@ -3,6 +3,7 @@
 import copy
 import datetime
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -68,6 +69,17 @@ def test_blocks_do_not_matter(name, monkeypatch):
     encoder, desired = encode(TABLES[name]())
     monkeypatch.setattr(validation, "BLOCK_SIZE", 1)
     np.testing.assert_array_equal(encoder.transform(TABLES[name]()), desired)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_weights_beside_every_table(name):
+    weight = [1, 2, 0, 1, 3, 1]
+    actual = TabularEncoder().fit(TABLES[name](), sample_weight=weight)
+    desired = TabularEncoder().fit(TABLES["array"](), sample_weight=weight)
+    X = TABLES["array"]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        np.testing.assert_array_equal(actual.transform(X), desired.transform(X))
 
 
 @pytest.mark.parametrize("name", ["pandas", "pandas objects", "array", "lists"])
@@ -231,6 +243,12 @@ def test_arrays_of_strings(dtype):
     encoder, Z = encode(X)
     assert encoder.is_categorical_.all()
     assert Z.tolist() == [[1, 0, 0, -1], [0, 1, 0, 1], [0, 0, 1, -1]]
+
+
+def test_integers_of_128_bits():
+    table = pl.DataFrame({"a": [1, 2, None, 4]})
+    _, Z = encode(table.cast(pl.Int128))
+    np.testing.assert_array_equal(Z, encode(table)[1])
 
 
 def test_masked_arrays_have_gaps():
