@@ -62,8 +62,8 @@ class Settings:
 
     def _part(self, kind, **others):
         """Parameters as fields of the same names, but for ``others``."""
-        names = kind.__match_args__
-        return kind(*[others[n] if n in others else getattr(self, n) for n in names])
+        own = {n: getattr(self, n) for n in kind._fields if n in self._parameters}
+        return kind(**(own | others))
 
     def _batch_size(self, n_rows):
         if self.batch_size == "auto":

@@ -7,6 +7,8 @@ from skmlp.machine.permutation import shuffle
 from skmlp.training.augmentation import AugmentedRows
 from skmlp.training.loop import Epochs
 from skmlp.training.progress import Progress
+from skmlp.training.rows import RowStream
+from skmlp.training.schedules import as_schedule
 from skmlp.training.stopping import all_finite
 
 
@@ -63,10 +65,16 @@ class Fit:
         self._n_epochs = 1 if single else stepping.max_iter
         self._optimizer = model.take_optimizer(stepping.solver, keep=single)
         _configure(self._optimizer, stepping, stopping)
+        self._dropout_schedule = as_schedule(stepping.dropout_schedule)
+        self._decay_schedule = as_schedule(penalties.weight_decay_schedule)
         self._augmented = None
         if stepping.augmentation is not None:
             self._augmented = AugmentedRows(training, stepping.augmentation)
             training = self._augmented.training
+        self._stream = None
+        if stepping.period is not None:
+            self._stream = RowStream(training.rows, stepping.period)
+            training = training._replace(rows=self._stream.piece)
         self._progress = Progress(
             stopping,
             model.params,
@@ -163,6 +171,7 @@ class Fit:
         optimizer, epochs = self._optimizer, self._epochs
         n_steps_before = optimizer.n_steps
         n_steps, n_seen = epochs.cut.minibatches(order.size)
+        clock = optimizer.clock(n_steps)
         rates, base_rates = optimizer.rates(n_steps)
         with optimizer.training(epochs):
             loss = epochs.run(
@@ -171,6 +180,8 @@ class Fit:
                 optimizer.moments,
                 optimizer.hyper,
                 base_rates=base_rates,
+                dropouts=self._dropout_schedule.checked_factors(clock),
+                decays=self._decay_schedule.checked_factors(clock),
                 n_steps_before=n_steps_before,
             )
             optimizer.moments, optimizer.hyper = epochs.moments, epochs.hyper
@@ -186,7 +197,10 @@ class Fit:
             return
         self._model.carried.order = None
         for _ in range(self._n_epochs):
-            if self._stepping.shuffle:
+            if self._stream is not None:
+                self._stream.advance(generator)
+                rows = self._stream.piece
+            elif self._stepping.shuffle:
                 shuffle(rows, generator)
             yield rows
 
@@ -229,6 +243,7 @@ def make_epochs(
     an average."""
     stepping, _, penalties = settings
     regularization = penalties._asdict()
+    del regularization["weight_decay_schedule"]
     full_batch = stepping.solver == "lbfgs"
     return Epochs(
         model.architecture,
@@ -241,6 +256,7 @@ def make_epochs(
         n_epochs=n_epochs,
         optimizer="none" if full_batch else stepping.solver,
         regularization=regularization,
+        factors=stepping.rate_factors,
         average=None if penalties.ema_decay is None else model.params,
         seed=model.seed_of_masks(random_state),
     )

@@ -115,8 +115,22 @@ class Epochs:
     def __exit__(self, *error):
         self.threads.__exit__(*error)
 
-    def run(self, rows, rates, moments, hyper, *, base_rates=None, n_steps_before=0):
+    def run(
+        self,
+        rows,
+        rates,
+        moments,
+        hyper,
+        *,
+        base_rates=None,
+        dropouts=1.0,
+        decays=1.0,
+        n_steps_before=0,
+    ):
         """One epoch over ``rows`` in this order; returns the mean loss.
+
+        ``dropouts`` and ``decays`` are factors of the dropout rates and of the weight
+        decay.
 
         Afterwards what it changes is in the attributes of these names. They are the
         arrays that were given, unless a thread was lost that may still write to them.
@@ -124,6 +138,7 @@ class Epochs:
         self._prepare(rows, moments, hyper)
         self._rates[:] = rates
         self._base_rates[:] = rates if base_rates is None else base_rates
+        self._dropouts[:], self._decays[:] = dropouts, decays
         self._loss[:] = 0
         self._span[STEPS_BEFORE] = n_steps_before
         self._before = None
@@ -145,8 +160,8 @@ class Epochs:
         self.threads.dismiss()
         self._given, (rows, self.moments, self.hyper, data) = given, given
         n_steps, n_seen = self.cut.minibatches(rows.size)
-        self._rates, self._base_rates = np.empty((2, n_steps))
-        self._dropouts, self._decays = np.ones((2, n_steps))
+        self._by_step = np.empty((4, n_steps))
+        self._rates, self._base_rates, self._dropouts, self._decays = self._by_step
         recipe = Recipe(
             read_only(rows[:n_seen]),
             self._rates,
@@ -208,9 +223,9 @@ class Epochs:
         self._take_new_memory()
         self.gradient[:], self._loss[:], self._span[:] = gradient, loss, span
         rows, self._given = self._given[0], None
-        rates = self._rates, self._base_rates
+        by_step = self._by_step
         self._prepare(rows, self.moments, self.hyper)
-        self._rates[:], self._base_rates[:] = rates
+        self._by_step[:] = by_step
         return reached
 
     def _take_new_memory(self):

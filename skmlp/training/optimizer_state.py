@@ -87,6 +87,10 @@ class OptimizerState:
         names = OPTIMIZERS[self.name].hyper
         self.hyper[: len(names)] = [hyper[name] for name in names]
 
+    def clock(self, n_steps):
+        """The next epoch, of ``n_steps`` steps, in time."""
+        return Clock(self.n_epochs, n_steps, self.max_iter, self.n_plateaus)
+
     def rates(self, n_steps):
         """Rates of an epoch of ``n_steps`` steps, which counts as taken.
 
@@ -96,7 +100,7 @@ class OptimizerState:
         base_rates : ndarray of shape (n_steps,) or float
             Without the optimizer's corrections.
         """
-        clock = Clock(self.n_epochs, n_steps, self.max_iter, self.n_plateaus)
+        clock = self.clock(n_steps)
         base_rates = self._rate * self.schedule.checked_factors(clock)
         rates = base_rates * self._corrections(n_steps)
         is_constant = isinstance(base_rates, float)

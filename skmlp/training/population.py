@@ -37,16 +37,20 @@ def _blocks_of_layer(architecture, params, data, rows, layer):
     """Units of a layer and weights of rows, block by block."""
     for start in range(0, rows.size, _ROWS):
         own = rows[start : start + _ROWS]
-        block, weight = _block(data, own), np.ones(own.size)
+        block, weight = block_of_rows(data, own), np.ones(own.size)
         if data.sample_weight.size:
             weight = data.sample_weight[own].astype(np.float64)
-        if layer:
-            yield predict(architecture, params, block, layer=layer), weight
-        else:
-            yield _as_matrix(block), weight
+        yield layer_input(architecture, params, block, layer), weight
 
 
-def _block(data, rows):
+def layer_input(architecture, params, data, layer):
+    """Units of a layer; of the input they may be sparse."""
+    if layer or architecture.has_input_stages:
+        return predict(architecture, params, data, layer=layer)
+    return _as_matrix(data)
+
+
+def block_of_rows(data, rows):
     """Some of the rows: a view, if they follow each other."""
     first, last = rows[0], rows[-1] + 1
     if data.sparse:

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from skmlp.core.inputs import Data, read_only
+from skmlp.machine.permutation import shuffle
 
 
 class TrainingRows(NamedTuple):
@@ -25,6 +26,39 @@ class TrainingRows(NamedTuple):
     data: Data
     rows: np.ndarray
     mean_weight: float = 1.0
+
+
+class RowStream:
+    """Rows in random orders, one after another, in pieces of equal length.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        Shuffled in place, each time that all have been taken.
+    length : int
+        Of a piece, which may be longer than there are rows.
+
+    Attributes
+    ----------
+    piece : ndarray of shape (length,)
+        The latest.
+    """
+
+    def __init__(self, rows, length):
+        self._rows, self._at = rows, rows.size
+        self.piece = np.empty(length, rows.dtype)
+
+    def advance(self, random_state):
+        """Put the next rows into the piece."""
+        filled = 0
+        while filled < self.piece.size:
+            if self._at == self._rows.size:
+                shuffle(self._rows, random_state)
+                self._at = 0
+            taken = self._rows[self._at : self._at + self.piece.size - filled]
+            self.piece[filled : filled + taken.size] = taken
+            self._at += taken.size
+            filled += taken.size
 
 
 def relative_weights(weight):

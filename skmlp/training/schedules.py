@@ -337,6 +337,30 @@ class CosLog(Schedule):
 
 
 @dataclass(frozen=True)
+class FlatCosine(Schedule):
+    """1 for a share of the training, then half a cosine from 1 to 0.
+
+    Parameters
+    ----------
+    flat : float, default=0.5
+        The share, in [0, 1).
+
+    Examples
+    --------
+    >>> from skmlp.schedules import FlatCosine
+    >>> FlatCosine().curve(6).round(2)
+    array([1.  , 1.  , 1.  , 1.  , 0.75, 0.25])
+    """
+
+    flat: float = 0.5
+    ranges = {"flat": Range(0, 1, "left")}
+
+    def factors(self, clock):
+        rest = np.maximum((clock.progress - self.flat) / (1 - self.flat), 0)
+        return _half_cosine(1.0, 0.0, rest)
+
+
+@dataclass(frozen=True)
 class Plateau(Schedule):
     """``factor ** n_plateaus``: a fall whenever training makes no progress.
 
@@ -444,6 +468,7 @@ SCHEDULES = {
     "one_cycle": OneCycle(),
     "plateau": Plateau(),
     "coslog4": CosLog(4),
+    "flat_cosine": FlatCosine(),
 }
 SGD_ONLY = "invscaling", "adaptive"  # scikit-learn's own, applied by `OptimizerState`
 

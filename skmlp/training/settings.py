@@ -21,7 +21,12 @@ class Objective(NamedTuple):
 
 
 class Stepping(NamedTuple):
-    """How steps are taken: parameters of the estimators, by their names."""
+    """How steps are taken: parameters of the estimators, by their names.
+
+    What only some have: a ``period``, of so many rows, takes the place of the epoch;
+    ``rate_factors`` has a factor of the learning rate for each group of parameters;
+    ``dropout_schedule`` gives factors of all dropout rates.
+    """
 
     solver: str = "adam"
     batch_size: int = 200
@@ -39,6 +44,9 @@ class Stepping(NamedTuple):
     max_iter: int = 200
     max_fun: int = 15000
     augmentation: Callable | None = None
+    period: int | None = None
+    rate_factors: Any = None
+    dropout_schedule: Any = "constant"
 
 
 class Stopping(NamedTuple):
@@ -52,7 +60,7 @@ class Stopping(NamedTuple):
 
 class Penalties(NamedTuple):
     """Penalties and limits of weights and steps: parameters of the estimators, by
-    their names."""
+    their names; and a schedule, which gives factors of the weight decay."""
 
     alpha: float = 1e-4
     l1_ratio: float = 0.0
@@ -61,6 +69,7 @@ class Penalties(NamedTuple):
     clip_norm: float | None = None
     max_norm: float | None = None
     ema_decay: float | None = None
+    weight_decay_schedule: Any = "constant"
 
 
 class Settings(NamedTuple):

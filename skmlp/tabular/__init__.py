@@ -1,0 +1,1 @@
+"""Multi-layer perceptrons for raw tables of numbers and categories."""
