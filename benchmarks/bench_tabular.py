@@ -127,9 +127,7 @@ def measure(make, data, seed):
 
 def run(options, path):
     """Measure what the file does not have."""
-    done = {
-        (line["model"], line["set"], line["seed"]) for line in read_results(path)
-    }
+    done = {(line["model"], line["set"], line["seed"]) for line in read_results(path)}
     for seed in options.seeds:
         for name in options.sets:
             missing = [m for m in options.models if (m, name, seed) not in done]
@@ -176,8 +174,10 @@ def _values(results, model, name, what):
 def report(results):
     """Ratios to boosting and to RealMLP, as a table."""
     models = [m for m in MODELS if any(line["model"] == m for line in results)]
-    print("| | error / hgb | error / RealMLP-TD-S | wins | CPU / RealMLP-TD-S |"
-          " log-loss / hgb | CPU, s |")
+    print(
+        "| | error / hgb | error / RealMLP-TD-S | wins | CPU / RealMLP-TD-S |"
+        " log-loss / hgb | CPU, s |"
+    )
     print("|---|---|---|---|---|---|---|")
     for model in models:
         to_hgb, _, _ = ratio(results, model, "hgb", "error")
@@ -190,8 +190,10 @@ def report(results):
             if _values(results, model, name, "cpu")
         ]
         mean = np.exp(np.mean(np.log(times)))
-        print(f"| {model} | {to_hgb:.3f} | {to_real:.3f} | {wins} of {n_sets} |"
-              f" {cpu:.3f} | {loss:.3f} | {mean:.2f} |")
+        print(
+            f"| {model} | {to_hgb:.3f} | {to_real:.3f} | {wins} of {n_sets} |"
+            f" {cpu:.3f} | {loss:.3f} | {mean:.2f} |"
+        )
 
 
 def main():

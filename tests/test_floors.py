@@ -19,6 +19,7 @@ FLOORS = {
             "core",
             "training",
             "estimators",
+            "tabular",
             "",
             "__main__",
         )
@@ -30,6 +31,7 @@ LIBRARIES = {
     "core": {"numpy"},
     "training": {"numpy", "scipy"},
     "estimators": {"numpy", "scipy", "sklearn"},
+    "tabular": {"numpy", "scipy", "sklearn"},
     "": set(),
     "__main__": {"numpy"},
 }

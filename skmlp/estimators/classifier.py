@@ -62,8 +62,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     batch_size : int or 'auto', default='auto'
         Rows per minibatch; 'auto' is ``min(200, n_samples)``. Not used by 'lbfgs'.
     learning_rate : {'constant', 'invscaling', 'adaptive', 'step', 'exponential', \
-            'cosine', 'one_cycle', 'plateau', 'coslog4'}, Schedule or callable, \
-            default='constant'
+            'cosine', 'one_cycle', 'plateau', 'coslog4', 'flat_cosine'}, Schedule or \
+            callable, default='constant'
         How the rate of stochastic solvers changes. Two schedules are for 'sgd' only,
         and ignored with a warning elsewhere: 'invscaling' sets ``learning_rate_init /
         (t + 1) ** power_t`` after each epoch, t rows having been seen; 'adaptive'

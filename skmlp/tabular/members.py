@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -31,7 +30,7 @@ _SHARE_OF_TIME = 0.85  # of what is left, since the pace varies
 
 
 class Task(NamedTuple):
-    """What members are trained for; nothing in it changes.
+    """What a member is trained for; nothing in it changes.
 
     Attributes
     ----------
@@ -77,12 +76,12 @@ class Checkpoint(NamedTuple):
     predictions: np.ndarray
 
 
-def train_members(task, seeds, *, n_jobs, show):
-    """Train a member for each seed, some at the same time.
+def train_members(tasks, seeds, *, n_jobs, show):
+    """Train a member for each task, some at the same time.
 
     Parameters
     ----------
-    task : Task
+    tasks : sequence of Task
     seeds : sequence of int
     n_jobs : int
         How many at the same time.
@@ -91,24 +90,19 @@ def train_members(task, seeds, *, n_jobs, show):
 
     Returns
     -------
-    checkpoints : list of Checkpoint
-        Member by member.
-    reasons : list of str
-        Why each member's training ended.
+    list of (list of Checkpoint, str)
+        Of each member, with the reason why its training ended.
     """
-    n_jobs = min(n_jobs, len(seeds))
-    n_steps = _n_steps(task, -(-len(seeds) // n_jobs))
+    n_jobs = min(n_jobs, len(tasks))
+    n_steps = _n_steps(tasks[0], -(-len(tasks) // n_jobs))
 
     def train(member):
-        return train_member(task, member, seeds[member], n_steps, show=show)
+        return train_member(tasks[member], member, seeds[member], n_steps, show=show)
 
     if n_jobs == 1:
-        results = [train(member) for member in range(len(seeds))]
-    else:
-        with ThreadPoolExecutor(n_jobs) as pool:
-            results = list(pool.map(train, range(len(seeds))))
-    checkpoints, reasons = zip(*results)
-    return list(chain.from_iterable(checkpoints)), list(reasons)
+        return [train(member) for member in range(len(tasks))]
+    with ThreadPoolExecutor(n_jobs) as pool:
+        return list(pool.map(train, range(len(tasks))))
 
 
 def default_jobs(n_jobs):
@@ -118,11 +112,8 @@ def default_jobs(n_jobs):
     return n_jobs if n_jobs > 0 else max(1, n_threads() + 1 + n_jobs)
 
 
-def train_member(task, member, seed, n_steps, *, show, first=0):
-    """(checkpoints, why the training ended) of one network.
-
-    Checkpoints before the one with number ``first`` are not kept.
-    """
+def train_member(task, member, seed, n_steps, *, show):
+    """(checkpoints, why the training ended) of one network."""
     fit, steps_per_checkpoint = _make_fit(task, seed, n_steps)
     checkpoints = []
     for record in fit.records():
@@ -134,12 +125,12 @@ def train_member(task, member, seed, n_steps, *, show, first=0):
             record.seconds,
             record.loss,
             record.validation_loss,
-            fit.snapshot() if record.number > first else None,
+            fit.snapshot(),
             record.predictions,
         )
         checkpoints.append(checkpoint)
         show(checkpoint)
-    return checkpoints[first:], fit.reason
+    return checkpoints, fit.reason
 
 
 def _make_fit(task, seed, n_steps):

@@ -46,7 +46,7 @@ class Recipe:
     n_members : int
         Networks to choose from.
     n_models : int
-        Checkpoints that may be chosen, at most.
+        Checkpoints of each that may be chosen, at most.
     dropout, weight_decay : float
     decline : Schedule
         Of both.
@@ -64,11 +64,11 @@ class Recipe:
     learning_rate_init: float = 0.04
     learning_rate: Any = _RATE
     beta_2: float = 0.95
-    n_steps: int = 2000
-    batch_size: int = 256
+    n_steps: int = 1650
+    batch_size: int = 128
     n_checkpoints: int = 24
-    n_members: int = 1
-    n_models: int = 3
+    n_members: int = 3
+    n_models: int = 2
     dropout: float = 0.15
     weight_decay: float = 0.02
     decline: Any = _DECLINE
@@ -83,9 +83,14 @@ class Recipe:
 _CLASSIFIER = Recipe()
 _REGRESSOR = Recipe(activation="mish", learning_rate_init=0.07)
 _QUALITIES = {
-    "fast": {"n_steps": 1000, "batch_size": 128, "hidden_layer_sizes": (128, 128)},
+    "fast": {
+        "hidden_layer_sizes": (256, 256),
+        "n_steps": 1800,
+        "n_members": 1,
+        "n_models": 3,
+    },
     "default": {},
-    "best": {"n_members": 4, "n_models": 12},
+    "best": {"n_steps": 2000, "batch_size": 256, "n_members": 5, "n_models": 3},
 }
 RECIPES = {
     (kind, quality): replace(recipe, **own)
@@ -93,3 +98,9 @@ RECIPES = {
     for quality, own in _QUALITIES.items()
 }
 QUALITIES = tuple(_QUALITIES)
+
+
+def make_recipe(kind, quality, **given):
+    """The recipe of a quality, in which what is given and not None takes its place."""
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(RECIPES[kind, quality], **given)
