@@ -62,7 +62,8 @@ class Settings:
 
     def _part(self, kind, **others):
         """Parameters as fields of the same names, but for ``others``."""
-        own = {n: getattr(self, n) for n in kind._fields if n in self._parameters}
+        names = [name for name in kind.__match_args__ if name in self._parameters]
+        own = {name: getattr(self, name) for name in names}
         return kind(**(own | others))
 
     def _batch_size(self, n_rows):
