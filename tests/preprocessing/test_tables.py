@@ -181,7 +181,9 @@ def test_sparse_is_refused(make):
 
 
 @pytest.mark.parametrize(
-    "column", [pd.Series, pl.Series, pa.array, np.array, list], ids=repr
+    "column",
+    [pd.Series, pl.Series, pa.array, np.array, list],
+    ids=["pandas", "polars", "pyarrow", "numpy", "list"],
 )
 def test_single_columns_are_refused(column):
     with pytest.raises(ValueError, match=r"Expected (2D|a 2-dim)"):
@@ -195,7 +197,11 @@ def test_empty_arrays_are_refused():
         TabularEncoder().fit(np.empty((2, 0)))
 
 
-@pytest.mark.parametrize("value", [{"a": 1}, [1], 1j, object(), {1}], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [{"a": 1}, [1], 1j, object(), {1}],
+    ids=["dict", "list", "complex", "object", "set"],
+)
 def test_other_objects_are_refused(value):
     X = np.empty((2, 1), object)
     X[0, 0] = value
