@@ -47,7 +47,7 @@ def run_products(network, params, gradient, workspace, rows, block_size, n_epoch
     for _ in range(n_epochs):
         for start in range(0, rows.size, block_size):
             part = vector_view(rows, start, (min(block_size, rows.size - start),))
-            block = Chunk(part, key, key, key, part.size, key)
+            block = Chunk(part, key, key, key, 1.0, part.size, key)
             for i in range(1, last + 1):
                 A = rows_of(workspace, block, i - 1, OUTPUTS)
                 Z = rows_of(workspace, block, i, PRODUCTS)

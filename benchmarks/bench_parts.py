@@ -29,19 +29,12 @@ from workloads import (
 import skmlp
 from skmlp.core.activations import BACKWARD, FORWARD, activation_addresses
 from skmlp.core.architecture import make_architecture
-from skmlp.core.inputs import read_only
+from skmlp.core.inputs import gather, read_only
 from skmlp.core.layout import bias, tail
 from skmlp.core.minibatches import State, row_weights
-from skmlp.core.network import (
-    affine_product,
-    bias_gradient,
-    delta_product,
-    gather_input,
-    loss_backward,
-    pack_weights,
-    weight_gradient,
-)
+from skmlp.core.network import loss_backward, pack_weights, weight_gradient
 from skmlp.core.optimizers import optimizer_addresses, update
+from skmlp.core.stages import bias_gradient, dense_product, dense_product_back
 from skmlp.core.workspace import (
     DELTAS,
     NO_LAYER,
@@ -66,7 +59,7 @@ HYPER = np.array([0.9, 0.999, 1e-8])
 def chunk_of(rows, start, n_rows, at, size):
     """Some rows of a block of ``n_rows``, which begins at ``start``."""
     part = vector_view(rows, start + at, (min(size, n_rows - at),))
-    return Chunk(part, at, at, np.int64(0), n_rows, np.int64(0))
+    return Chunk(part, at, at, np.int64(0), 1.0, n_rows, np.int64(0))
 
 
 @numba.njit
@@ -84,12 +77,9 @@ def run_products(network, gradient, params, workspace, data, rows, sizes, n_epoc
                 chunk = chunk_of(rows, start, n, at, chunk_size)
                 for i in range(1, last + 1):
                     A = rows_of(workspace, chunk, i - 1, OUTPUTS)
-                    Z = rows_of(workspace, chunk, i, PRODUCTS)
-                    affine_product(network, params, workspace, Z, A, i, data, chunk)
+                    dense_product(network, params, workspace, A, i, chunk)
                 for i in range(last, 1, -1):
-                    dA = rows_of(workspace, chunk, i - 1, SLOPES)
-                    dZ = rows_of(workspace, chunk, i, DELTAS)
-                    delta_product(network, params, workspace, dA, dZ, i, chunk)
+                    dense_product_back(network, params, workspace, i, chunk)
                 if workspace.has_replicas:
                     part = gradient_of(workspace, layout, at // chunk_size)
                     fixed = network, part, workspace, data, chunk
@@ -109,7 +99,7 @@ def run_gather(network, workspace, data, rows, sizes, n_epochs):
             n = min(block_size, rows.size - start)
             for at in range(0, n, chunk_size):
                 chunk = refer(chunk_of(rows, start, n, at, chunk_size))
-                gather_input(network, workspace, data, chunk)
+                gather(rows_of(workspace, chunk, 0, OUTPUTS), data.X, chunk.rows)
 
 
 @numba.njit

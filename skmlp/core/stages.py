@@ -162,18 +162,21 @@ def sparse_product(network, params, workspace, data, s, chunk):
     call(CSR_PRODUCT, network.program[s, LEAF], arguments)
 
 
-@jit(form=STAGE_BACK)
-def product_back(network, params, gradient_tail, workspace, data, s, chunk):
+@jit
+def dense_product_back(network, params, workspace, i, chunk):
     """dA_{i-1} <- dZ_i W_i^T."""
-    i, kernels = network.program[s, LAYER], network.products
-    W, there = (
-        weights(params, network.layout, i),
-        part_of(workspace, i, PANELS_BACK, WHOLE),
-    )
+    W, kernels = weights(params, network.layout, i), network.products
+    there = part_of(workspace, i, PANELS_BACK, WHOLE)
     dA = rows_of(workspace, chunk, i - 1, SLOPES)
     dZ = rows_of(workspace, chunk, i, DELTAS)
     arguments = (dA, dZ, W, 1, chunk.n_rows_of_block, there, kernels)
     call(PRODUCT, kernels.product, arguments)
+
+
+@jit(form=STAGE_BACK)
+def product_back(network, params, gradient_tail, workspace, data, s, chunk):
+    """dA_{i-1} <- dZ_i W_i^T."""
+    dense_product_back(network, params, workspace, network.program[s, LAYER], chunk)
 
 
 @jit(form=STAGE)

@@ -114,6 +114,7 @@ REGRESSOR = [
         "quantile": [0.2, 0.5, 0.8],
         "solver": "schedule_free",
         "learning_rate_init": 0.05,
+        "learning_rate": "flat_cosine",
         "clip_norm": 1.0,
         "clip_value": 0.5,
     },
