@@ -41,7 +41,7 @@ class Data(NamedTuple):
 
     @property
     def sparse(self):
-        """Whether rows are in CSR form, for Python; kernels have `is_sparse`."""
+        """Whether rows are in CSR form."""
         return self.indptr.size > 0
 
     @property

@@ -46,8 +46,8 @@ class Layout(NamedTuple):
         Pieces of the trained part that an optimizer takes one after another: where each
         begins, its length, whether the penalty shrinks it, and the number of its
         learning rate.
-    n_columns : int
-        Columns of X.
+    n_columns, n_waves : int
+        Columns of X, and waves among the units of the input.
     n_weights, n_params, n_total : int
         Length of the prefix that holds weights, of the trained part, of the whole.
     """
@@ -56,6 +56,7 @@ class Layout(NamedTuple):
     columns: np.ndarray
     stretches: np.ndarray
     n_columns: int
+    n_waves: int
     n_weights: int
     n_params: int
     n_total: int
@@ -109,7 +110,7 @@ def make_layout(
     scaled_input : bool, default=False
         Whether the input has a trained scale.
     by_segment : bool, default=False
-        Whether each of `segments_of` it has a learning rate of its own.
+        Whether each segment (see `segments_of`) has a learning rate of its own.
     """
     sizes = np.asarray(sizes, dtype=np.int64)
     double, scaled, mixed = np.zeros((3, len(sizes)), dtype=np.int64)
@@ -129,26 +130,27 @@ def make_layout(
     table[:, UNITS], table[:, WIDTH] = sizes, widths
     table[:, WEIGHTS:] = (ends - lengths).T
     n_weights, n_params, n_total = (int(ends[k, -1]) for k in (0, 4, 6))
-    segments = _segments(lengths[:5], columns)
+    segments = _segments(lengths[:5], columns.n_waves)
     return Layout(
         table,
         columns.table,
         _stretches(segments, by_segment),
         len(columns.table) or int(sizes[0]),
+        columns.n_waves,
         n_weights,
         n_params,
         n_total,
     )
 
 
-def segments_of(layout, columns=NO_COLUMNS):
+def segments_of(layout):
     """The trained part, segment by segment, in the order of the flat vector."""
     starts = layout.table[:, WEIGHTS:_RUNNING].T
     ends = np.append(starts.ravel()[1:], layout.n_params)
-    return _segments(ends.reshape(starts.shape) - starts, columns)
+    return _segments(ends.reshape(starts.shape) - starts, layout.n_waves)
 
 
-def _segments(lengths, columns):
+def _segments(lengths, n_waves):
     """Segments of given lengths, for each kind and layer, but for empty ones."""
     segments = [
         Segment(kind, i, int(length))
@@ -156,8 +158,7 @@ def _segments(lengths, columns):
         for i, length in enumerate(row)
         if kind != "scales" or i > 0
     ]
-    n_waves, n_front = columns.n_waves, int(lengths[2, 0])
-    at = 2 * lengths.shape[1]
+    n_front, at = int(lengths[2, 0]), 2 * lengths.shape[1]
     segments[at:at] = [
         Segment("front", 0, max(n_front - n_waves, 0)),
         Segment("front_waves", 0, min(n_front, n_waves)),
@@ -210,7 +211,7 @@ def rows_of_share(layout, i, lowest, rank, size, step):
 
 @jit(view=True)
 def tail(params, layout):
-    """The trained part that is not weights: biases and scales."""
+    """The trained part that is not weights."""
     length = layout.n_params - layout.n_weights
     return vector_view(params, layout.n_weights, (length,))
 

@@ -88,7 +88,6 @@ def _network(architecture, dtype, head, head_hyper, products, *, sparse, trainin
         program,
         numbers,
         csr_addresses(dtype)[1] if sparse else 0,
-        architecture.column_table.n_waves,
         head,
         head_hyper,
         products,

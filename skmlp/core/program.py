@@ -42,8 +42,6 @@ class Network(NamedTuple):
         Settings of stages, such as a dropout rate.
     csr_gradient : int
         Address of the first layer's weight gradient, if rows are sparse.
-    n_waves : int
-        Waves among the units of the input.
     head : int
         Address of the loss for training, of the link for prediction.
     head_hyper : ndarray, float64
@@ -55,7 +53,6 @@ class Network(NamedTuple):
     program: np.ndarray
     numbers: np.ndarray
     csr_gradient: int
-    n_waves: int
     head: int
     head_hyper: np.ndarray
     products: Products
@@ -70,7 +67,6 @@ def references(dtype):
         program=table,
         numbers=rows,
         csr_gradient=0,
-        n_waves=0,
         head=0,
         head_hyper=none,
         products=Products(),

@@ -70,8 +70,8 @@ def embed_rows(network, params, workspace, data, s, chunk):
     layout = network.layout
     A = rows_of(workspace, chunk, INPUT, OUTPUTS)
     trained = embedding(tail(params, layout), layout)
-    n_waves, fixed = network.n_waves, knots(params, layout)
-    embed(A, data.X, chunk.rows, layout.columns, n_waves, trained, fixed)
+    columns, fixed = layout.columns, knots(params, layout)
+    embed(A, data.X, chunk.rows, columns, layout.n_waves, trained, fixed)
 
 
 @jit(form=STAGE_BACK)
@@ -80,8 +80,8 @@ def embed_rows_back(network, params, gradient_tail, workspace, data, s, chunk):
     layout = network.layout
     dA = rows_of(workspace, chunk, INPUT, SLOPES)
     trained = embedding(tail(params, layout), layout)
-    gradient, n_waves = embedding(gradient_tail, layout), network.n_waves
-    columns = layout.columns
+    gradient = embedding(gradient_tail, layout)
+    columns, n_waves = layout.columns, layout.n_waves
     embed_backward(dA, data.X, chunk.rows, columns, n_waves, trained, gradient)
 
 
@@ -130,10 +130,8 @@ def scale_input_back(network, params, gradient_tail, workspace, data, s, chunk):
 def dense_product(network, params, workspace, A, i, chunk):
     """Z_i <- A W_i."""
     W, kernels = weights(params, network.layout, i), network.products
-    Z, there = (
-        rows_of(workspace, chunk, i, PRODUCTS),
-        part_of(workspace, i, PANELS, WHOLE),
-    )
+    Z = rows_of(workspace, chunk, i, PRODUCTS)
+    there = part_of(workspace, i, PANELS, WHOLE)
     arguments = (Z, A, W, 0, chunk.n_rows_of_block, there, kernels)
     call(PRODUCT, kernels.product, arguments)
 

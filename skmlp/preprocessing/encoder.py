@@ -64,11 +64,11 @@ default="from_dtype"
         How many scaled numbers come first in the output.
     n_indicators_ : int
         How many indicators follow them.
-    is_categorical_ : ndarray of shape (n_features_in_,), bool
+    is_categorical_ : ndarray of shape (n_features,), bool
         Which columns of the input are categories.
     n_features_in_ : int
         Number of columns seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of columns seen in `fit`, if all are strings.
 
     See Also

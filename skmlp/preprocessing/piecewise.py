@@ -10,7 +10,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from skmlp.preprocessing.quantiles import SortedColumn
 from skmlp.preprocessing.validation import (
     check_matrix,
-    check_weight,
+    check_matrix_to_fit,
     refuse_infinity,
     row_blocks,
 )
@@ -50,7 +50,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         constant column.
     n_features_in_ : int
         Number of columns seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of columns seen in `fit`, if all are strings.
 
     See Also
@@ -122,10 +122,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         ValueError
             If X holds infinity, or if weights are negative or all zero.
         """
-        X = check_matrix(X, self, reset=True)
-        weight = check_weight(sample_weight, X)
-        for rows in row_blocks(*X.shape):
-            refuse_infinity(X[rows])
+        X, weight = check_matrix_to_fit(X, self, sample_weight)
         self.edges_ = [edges_of(column, self.n_bins, weight) for column in X.T]
         # Halves, because differences may overflow. Of a constant column, the width is
         # infinite and the left edge zero, so that quotients are zero.

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval
 from skmlp.preprocessing.quantiles import SortedColumn
 from skmlp.preprocessing.validation import (
     check_matrix,
-    check_weight,
+    check_matrix_to_fit,
     refuse_infinity,
     row_blocks,
 )
@@ -82,7 +82,7 @@ class RobustScaleSmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
         Factor of each column, 0 of a constant one.
     n_features_in_ : int
         Number of columns seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of columns seen in `fit`, if all are strings.
 
     See Also
@@ -152,10 +152,7 @@ class RobustScaleSmoothClip(OneToOneFeatureMixin, TransformerMixin, BaseEstimato
         """
         if not np.isfinite(self.limit):
             raise ValueError(f"limit must be finite, got {self.limit}.")
-        X = check_matrix(X, self, reset=True)
-        weight = check_weight(sample_weight, X)
-        for rows in row_blocks(*X.shape):
-            refuse_infinity(X[rows])
+        X, weight = check_matrix_to_fit(X, self, sample_weight)
         pairs = [center_and_scale(column, weight) for column in X.T]
         self.center_, self.scale_ = np.array(pairs).T.copy()
         return self

@@ -52,6 +52,15 @@ def check_matrix(X, estimator, *, reset):
     )
 
 
+def check_matrix_to_fit(X, estimator, sample_weight):
+    """(X as `check_matrix` gives it, without infinity; weights or None)."""
+    X = check_matrix(X, estimator, reset=True)
+    weight = check_weight(sample_weight, X)
+    for rows in row_blocks(*X.shape):
+        refuse_infinity(X[rows])
+    return X, weight
+
+
 def refuse_times(X):
     """Refuse columns of dates or durations, which NumPy takes as numbers."""
     dtypes = getattr(X, "dtypes", None)

@@ -7,7 +7,7 @@ from scipy.special import expit, log_softmax, logit, softmax
 _SHARPEST = np.log(20)  # bounds of the logarithm of the inverse temperature
 
 
-def fit_temperature(Y, y_prob, weight):
+def fit_temperature(Y, y_prob, weight, *, exclusive):
     """The inverse temperature with the least log-loss (Guo et al., 2017).
 
     Parameters
@@ -17,12 +17,13 @@ def fit_temperature(Y, y_prob, weight):
     y_prob : ndarray of shape (n_rows, n_outputs)
         Probabilities of these.
     weight : ndarray of shape (n_rows,) or None
+    exclusive : bool
+        Whether the columns are classes, of which each row has one.
 
     Returns
     -------
     float
     """
-    exclusive = is_exclusive(Y)
     z = logits(y_prob, exclusive)
 
     def loss(log_factor):
@@ -35,11 +36,6 @@ def fit_temperature(Y, y_prob, weight):
 
     bounds = -_SHARPEST, _SHARPEST
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
-
-
-def is_exclusive(Y):
-    """Whether columns are classes, of which each row has one."""
-    return Y.shape[1] > 1 and bool((Y.sum(axis=1) == 1).all())
 
 
 def logits(y_prob, exclusive):

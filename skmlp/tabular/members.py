@@ -166,7 +166,9 @@ def _judge(task):
 def _settings(task, n_checkpoints, steps_per_checkpoint):
     recipe, loss = task.recipe, task.objective.loss
     batch_size = min(recipe.batch_size, task.training.rows.size)
-    left = None if task.deadline is None else task.deadline - perf_counter()
+    max_time = None
+    if task.deadline is not None:
+        max_time = max(task.deadline - perf_counter(), 0)
     return Settings(
         Stepping(
             solver="adam",
@@ -179,7 +181,7 @@ def _settings(task, n_checkpoints, steps_per_checkpoint):
             rate_factors=rate_factors(task.architecture, loss),
             dropout_schedule=recipe.decline,
         ),
-        Stopping(n_iter_no_change=np.inf, max_time=left and max(left, 1e-3)),
+        Stopping(n_iter_no_change=np.inf, max_time=max_time),
         Penalties(
             alpha=0.0,
             weight_decay=recipe.weight_decay,

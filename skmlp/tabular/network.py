@@ -51,7 +51,7 @@ def rate_factors(architecture, loss):
     sizes = architecture.sizes
     is_difference = loss == "binary_log_loss" and sizes[-1] == 1
     factors = []
-    for kind, i, _ in segments_of(architecture.layout(), architecture.column_table):
+    for kind, i, _ in segments_of(architecture.layout()):
         factor = sizes[i - 1] ** -0.5 if kind == "weights" else _RATES[kind]
         factors.append(factor * (2 if is_difference and i == len(sizes) - 1 else 1))
     return np.array(factors)
@@ -78,7 +78,7 @@ def first_weights(architecture, data, rows, random_state, recipe):
 def _draw_input(architecture, params, random_state, recipe):
     """What is trained below the first layer, and mixes."""
     layout = architecture.layout()
-    n_waves = architecture.column_table.n_waves
+    n_waves = layout.n_waves
     front = front_scale_view(params, layout)
     front[: front.size - n_waves] = 1
     for view in mix_views(params, layout):

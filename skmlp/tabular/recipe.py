@@ -50,7 +50,6 @@ class Recipe:
     dropout, weight_decay : float
     decline : Schedule
         Of both.
-    label_smoothing : float
     """
 
     hidden_layer_sizes: tuple = (256, 256, 256)
@@ -72,7 +71,6 @@ class Recipe:
     dropout: float = 0.15
     weight_decay: float = 0.02
     decline: Any = _DECLINE
-    label_smoothing: float = 0.0
 
     def n_steps_for(self, n_rows):
         """Steps for a number of training rows: they grow with its square root."""

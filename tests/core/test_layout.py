@@ -99,7 +99,7 @@ def test_segments_of_an_embedding():
     layout = make_layout(
         (columns.n_units, 5, 1), columns=columns, scaled_input=True, by_segment=True
     )
-    segments = segments_of(layout, columns)
+    segments = segments_of(layout)
     named = [(segment.kind, segment.layer, segment.length) for segment in segments]
     assert named == [
         ("weights", 1, 40),

@@ -6,6 +6,7 @@ import pytest
 from builders import (
     DTYPES,
     as_kernel,
+    assert_gradient_is_slope,
     flat,
     loss_and_gradient,
     make_data,
@@ -78,24 +79,6 @@ def problem_for(activation, loss, hidden, n_outputs=None, **options):
     return make_problem(
         (5, *hidden, n_outputs), activation=activation, loss=loss, **options
     )
-
-
-def assert_gradient_is_slope(problem, checked=None):
-    """Of every trained number, or of those ``checked``."""
-    _, gradient = loss_and_gradient(problem)
-    params, h = problem.params, 1e-6
-    checked = np.arange(gradient.size) if checked is None else checked
-    slope = np.empty(len(checked))
-    for i, at in enumerate(checked):
-        value = params[at]
-        params[at] = value + h
-        up, _ = loss_and_gradient(problem)
-        params[at] = value - h
-        down, _ = loss_and_gradient(problem)
-        params[at] = value
-        slope[i] = (up - down) / (2 * h)
-    size = np.abs(gradient).max()
-    np.testing.assert_allclose(gradient[checked], slope, rtol=1e-6, atol=1e-6 * size)
 
 
 @each_case
