@@ -2,6 +2,14 @@
 
 from skmlp.estimators.classifier import MLPClassifier
 from skmlp.estimators.regressor import MLPRegressor
+from skmlp.tabular.classifier import TabularMLPClassifier
+from skmlp.tabular.regressor import TabularMLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor", "__version__"]
+__all__ = [
+    "MLPClassifier",
+    "MLPRegressor",
+    "TabularMLPClassifier",
+    "TabularMLPRegressor",
+    "__version__",
+]
 __version__ = "0.1.0"

@@ -8,12 +8,12 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context, is_regressor
-from sklearn.exceptions import DataConversionWarning
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmlp.estimators.fitted import KNOWN_LINKS, FittedNetwork
 from skmlp.estimators.gate import (
+    as_vector,
     check_sparse_structure,
     is_settled,
     is_settled_target,
@@ -27,7 +27,6 @@ from skmlp.estimators.settings import Settings
 from skmlp.estimators.split import Rows, split_set, whole_set
 from skmlp.estimators.validation import Judge, check_given, encoded, own_validation
 from skmlp.estimators.weights import FlatWeights
-from skmlp.machine.warning import warn
 from skmlp.training.fit import Fit
 from skmlp.training.initialization import initialize_network
 from skmlp.training.lbfgs import LbfgsFit
@@ -231,14 +230,7 @@ class BaseMLP(Settings, FlatWeights, Recording, Publishing, BaseEstimator, ABC):
             skip_check_array=settled,
         )
         check_sparse_structure(X)
-        if isinstance(y, np.ndarray) and y.shape[1:] == (1,):
-            warn(
-                "A column-vector y was passed when a 1d array was expected. Please"
-                " change the shape of y to (n_samples, ), for example using ravel().",
-                DataConversionWarning,
-            )
-            y = column_or_1d(y)
-        return X, y
+        return X, as_vector(y)
 
     @abstractmethod
     def _learn_targets(self, y, incremental):

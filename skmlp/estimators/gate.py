@@ -10,7 +10,11 @@ from math import isfinite
 
 import numpy as np
 from scipy import sparse
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import _num_samples, check_array
+
+from skmlp.machine.warning import warn
 
 
 def under_usual_errors(method):
@@ -115,6 +119,18 @@ def _dtypes_of(X):
     if hasattr(X, "dtypes") and np.iterable(X.dtypes):
         return list(X.dtypes)
     return [getattr(X, "dtype", None)]
+
+
+def as_vector(y):
+    """Targets as they are, but for a single column, with scikit-learn's warning."""
+    if isinstance(y, np.ndarray) and y.shape[1:] == (1,):
+        warn(
+            "A column-vector y was passed when a 1d array was expected. Please"
+            " change the shape of y to (n_samples, ), for example using ravel().",
+            DataConversionWarning,
+        )
+        return column_or_1d(y)
+    return y
 
 
 def as_numbers(y):

@@ -4,7 +4,9 @@ Users pass numbers of many types and sizes, such as ``np.int8(100)``, of which s
 overflow on the way.  Past this gate there are two types, and none beyond what C holds.
 """
 
+from functools import cache
 from inspect import Parameter, signature
+from itertools import pairwise
 from math import inf
 from numbers import Integral, Real
 from sys import float_info
@@ -20,6 +22,7 @@ from sklearn.utils._param_validation import (
 from skmlp.machine.warning import shown
 
 _SETTLED_TYPES = int, float, bool, str, type(None)
+_MOST_NUMBERS = 2**56
 _LARGEST = {int: 2**63 - 1, float: float_info.max}
 
 
@@ -179,3 +182,60 @@ def _as_python(value, kind, name, owner):
             f" {_LARGEST[kind]}, got {shown(value)}."
         )
     return number
+
+
+def as_sizes(hidden_layer_sizes):
+    """A list of positive integers, from one or several.
+
+    Raises
+    ------
+    ValueError
+        If there are others.
+    """
+    sizes = hidden_layer_sizes
+    sizes = list(sizes) if np.iterable(sizes) else [sizes]
+    if not all(isinstance(size, Integral) for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return [int(size) for size in sizes]
+
+
+def check_size(sizes):
+    """Refuse networks whose numbers cannot even be counted in memory."""
+    n_numbers = sum(2 * n * (1 + below) for below, n in pairwise(sizes))
+    if n_numbers > _MOST_NUMBERS:
+        raise ValueError(
+            f"hidden_layer_sizes={shown(tuple(sizes[1:-1]))} asks for more numbers than"
+            " any memory can hold."
+        )
+
+
+class CheckedParameters:
+    """The part of an estimator that knows what its parameters may be."""
+
+    _parameter_constraints: dict
+
+    @classmethod
+    @cache
+    def _get_param_names(cls):
+        """scikit-learn inspects ``__init__`` each time, which takes long."""
+        return super()._get_param_names()
+
+    def _store_parameters(self, arguments):
+        """Store the ``locals()`` of ``__init__`` unchanged."""
+        vars(self).update((k, v) for k, v in arguments.items() if k != "self")
+
+    @classmethod
+    @cache
+    def _rules(cls):
+        return make_rules(cls)
+
+    def _checked_parameters(self):
+        """All parameters of this moment, numbers among them as Python's own."""
+        state, rules = vars(self).copy(), self._rules()
+        parameters = {name: state[name] for name in rules if name in state}
+        return parameters | check_parameters(parameters, rules, type(self).__name__)
+
+    def _validate_params(self):
+        """Nothing: `fit` and `partial_fit` check parameters in any case."""

@@ -1,46 +1,27 @@
 """What an estimator's parameters describe: a network, and how to train it."""
 
 from functools import cache
-from itertools import pairwise
-from numbers import Integral
 
 import numpy as np
 
 from skmlp.core.architecture import make_architecture
 from skmlp.estimators.numbers import (
+    CheckedParameters,
+    as_sizes,
     check_parameter,
-    check_parameters,
-    make_rules,
+    check_size,
 )
 from skmlp.estimators.parameters import STOCHASTIC_SOLVERS
-from skmlp.machine.warning import shown, warn
+from skmlp.machine.warning import warn
 from skmlp.training.schedules import SGD_ONLY, as_schedule
 from skmlp.training.settings import Penalties, Stepping, Stopping
 from skmlp.training.settings import Settings as FitSettings
 
-_MOST_NUMBERS = 2**56
 
-
-class Settings:
+class Settings(CheckedParameters):
     """The part of an estimator that knows its parameters."""
 
     _parameters: dict  # the table
-    _parameter_constraints: dict
-
-    @classmethod
-    @cache
-    def _get_param_names(cls):
-        """scikit-learn inspects ``__init__`` each time, which takes long."""
-        return super()._get_param_names()
-
-    def _store_parameters(self, arguments):
-        """Store the ``locals()`` of ``__init__`` unchanged."""
-        vars(self).update((k, v) for k, v in arguments.items() if k != "self")
-
-    @classmethod
-    @cache
-    def _rules(cls):
-        return make_rules(cls)
 
     @classmethod
     @cache
@@ -76,36 +57,12 @@ class Settings:
             )
         return int(min(self.batch_size, n_rows))
 
-    def _checked_parameters(self):
-        """All parameters of this moment, numbers among them as Python's own."""
-        state, rules = vars(self).copy(), self._rules()
-        parameters = {name: state[name] for name in rules if name in state}
-        return parameters | check_parameters(parameters, rules, type(self).__name__)
-
-    def _validate_params(self):
-        """Nothing: `fit` and `partial_fit` check parameters in any case."""
-
     def _hidden_layer_sizes(self):
-        sizes = self.hidden_layer_sizes
-        sizes = list(sizes) if np.iterable(sizes) else [sizes]
-        if not all(isinstance(size, Integral) for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
-        if any(size <= 0 for size in sizes):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
-        return [int(size) for size in sizes]
-
-    def _check_size(self, sizes):
-        """Refuse networks whose numbers cannot even be counted in memory."""
-        n_numbers = sum(2 * n * (1 + below) for below, n in pairwise(sizes))
-        if n_numbers > _MOST_NUMBERS:
-            raise ValueError(
-                f"hidden_layer_sizes={shown(self.hidden_layer_sizes)} asks for more"
-                " numbers than any memory can hold."
-            )
+        return as_sizes(self.hidden_layer_sizes)
 
     def _make_architecture(self, sizes):
         n_hidden = len(sizes) - 2
-        self._check_size(sizes)
+        check_size(sizes)
         for name in ("activation", "normalization", "dropout"):
             self._check_for_each(name, n_hidden)
         return make_architecture(

@@ -70,7 +70,7 @@ def check_given(X_val, y_val, sample_weight_val):
 
 def own_validation(estimator, given, training, dtype):
     """Users' validation rows, checked like those for training."""
-    with _errors_that_name("X_val and y_val"):
+    with errors_that_name("X_val and y_val"):
         X_val, y_val, sample_weight_val = given
         X, y = estimator._validate_rows(X_val, y_val, resume=True)
         Y, weight = encoded(training.targets, X, y, sample_weight_val)
@@ -163,7 +163,8 @@ class Judge:
 
 
 @contextmanager
-def _errors_that_name(what):
+def errors_that_name(what):
+    """Let messages begin with what they are about."""
     try:
         yield
     except (ValueError, TypeError) as error:

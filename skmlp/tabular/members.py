@@ -1,7 +1,9 @@
 """Training of networks, of which checkpoints are kept to choose from."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from math import nan
+from threading import Event
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -36,7 +38,7 @@ class Task(NamedTuple):
     ----------
     architecture : Architecture
     training : TrainingRows
-    validation : Data
+    validation : Data or None
     validation_weight : ndarray of shape (n_validation_rows,) or None
     objective : Objective
     link : str
@@ -47,12 +49,17 @@ class Task(NamedTuple):
 
     architecture: Architecture
     training: TrainingRows
-    validation: Data
+    validation: Data | None
     validation_weight: Any
     objective: Objective
     link: str
     recipe: Recipe
     deadline: float | None = None
+
+    def error(self, predicted):
+        """Mean error of predictions for the validation rows."""
+        Y, weight = self.validation.Y, self.validation_weight
+        return mean_error(self.objective, Y, predicted, weight)
 
 
 class Checkpoint(NamedTuple):
@@ -60,23 +67,22 @@ class Checkpoint(NamedTuple):
 
     Attributes
     ----------
-    member, step : int
+    step : int
     seconds, loss, error : float
         Since the member's training began; on training and on validation rows.
     params : ndarray of shape (n_total,)
-    predictions : ndarray of shape (n_validation_rows, n_outputs)
+    predictions : ndarray of shape (n_validation_rows, n_outputs) or None
     """
 
-    member: int
     step: int
     seconds: float
     loss: float
     error: float
     params: np.ndarray
-    predictions: np.ndarray
+    predictions: Any
 
 
-def train_members(tasks, seeds, *, n_jobs, show):
+def train_members(tasks, seeds, *, n_jobs, show, n_rounds=1):
     """Train a member for each task, some at the same time.
 
     Parameters
@@ -86,7 +92,9 @@ def train_members(tasks, seeds, *, n_jobs, show):
     n_jobs : int
         How many at the same time.
     show : callable
-        Called with each checkpoint.
+        Called with the member's number and each of its checkpoints.
+    n_rounds : int, default=1
+        Among how many such calls the time is to be divided, if there is a deadline.
 
     Returns
     -------
@@ -94,15 +102,36 @@ def train_members(tasks, seeds, *, n_jobs, show):
         Of each member, with the reason why its training ended.
     """
     n_jobs = min(n_jobs, len(tasks))
-    n_steps = _n_steps(tasks[0], -(-len(tasks) // n_jobs))
+    interrupted = Event()
+    n_turns = n_rounds * -(-len(tasks) // n_jobs)
+    n_steps, is_short = _n_steps(tasks[0], n_turns, n_jobs)
 
     def train(member):
-        return train_member(tasks[member], member, seeds[member], n_steps, show=show)
+        checkpoints, reason = train_member(
+            tasks[member],
+            seeds[member],
+            n_steps,
+            show=lambda checkpoint: show(member, checkpoint),
+            interrupted=interrupted,
+        )
+        if reason == "max_iter":
+            reason = "max_time" if is_short else "n_steps"
+        return checkpoints, reason
 
+    return _side_by_side(train, len(tasks), n_jobs, interrupted)
+
+
+def _side_by_side(function, n, n_jobs, interrupted):
+    """Results of calls with 0 to n - 1; Ctrl-C sets the event and waits for them."""
     if n_jobs == 1:
-        return [train(member) for member in range(len(tasks))]
+        return [function(i) for i in range(n)]
     with ThreadPoolExecutor(n_jobs) as pool:
-        return list(pool.map(train, range(len(tasks))))
+        futures = [pool.submit(function, i) for i in range(n)]
+        try:
+            wait(futures)
+        except KeyboardInterrupt:
+            interrupted.set()
+        return [future.result() for future in futures]
 
 
 def default_jobs(n_jobs):
@@ -112,24 +141,32 @@ def default_jobs(n_jobs):
     return n_jobs if n_jobs > 0 else max(1, n_threads() + 1 + n_jobs)
 
 
-def train_member(task, member, seed, n_steps, *, show):
+def train_member(task, seed, n_steps, *, show, interrupted):
     """(checkpoints, why the training ended) of one network."""
-    fit, steps_per_checkpoint = _make_fit(task, seed, n_steps)
     checkpoints = []
-    for record in fit.records():
+    if interrupted.is_set():
+        return checkpoints, "interrupted"
+    fit, steps_per_checkpoint = _make_fit(task, seed, n_steps)
+
+    def keep(record):
         if fit.reason == "diverged":
-            break
+            return
         checkpoint = Checkpoint(
-            member,
             record.number * steps_per_checkpoint,
             record.seconds,
             record.loss,
-            record.validation_loss,
+            nan if record.validation_loss is None else record.validation_loss,
             fit.snapshot(),
             record.predictions,
         )
         checkpoints.append(checkpoint)
         show(checkpoint)
+        if interrupted.is_set():
+            fit.stop("interrupted")
+
+    fit.run(keep)
+    if fit.reason == "interrupted":
+        interrupted.set()
     return checkpoints, fit.reason
 
 
@@ -137,15 +174,15 @@ def _make_fit(task, seed, n_steps):
     random_state = np.random.RandomState(seed)
     rows = task.training.rows
     training = task.training._replace(rows=rows.copy())
-    fixed = task.architecture, training.data, rows, random_state, task.recipe
+    fixed = task.architecture, training.data, rows, random_state
     n_checkpoints = min(task.recipe.n_checkpoints, n_steps)
     steps_per_checkpoint = -(-n_steps // n_checkpoints)
     fit = Fit(
-        Model(task.architecture, first_weights(*fixed)),
+        Model(task.architecture, first_weights(*fixed, task.recipe.wave_scale)),
         training,
         task.objective,
         _settings(task, n_checkpoints, steps_per_checkpoint),
-        judge=_judge(task),
+        judge=None if task.validation is None else _judge(task),
         random_state=random_state,
     )
     return fit, steps_per_checkpoint
@@ -153,11 +190,10 @@ def _make_fit(task, seed, n_steps):
 
 def _judge(task):
     def judge(params):
-        data, weight = task.validation, task.validation_weight
-        predicted = predict(task.architecture, params, data, link=task.link)
+        predicted = predict(task.architecture, params, task.validation, link=task.link)
         if not np.isfinite(predicted).all():
-            return np.nan, np.nan, predicted
-        error = mean_error(task.objective, data.Y, predicted, weight)
+            return nan, nan, predicted
+        error = task.error(predicted)
         return error, -error, predicted
 
     return judge
@@ -190,15 +226,38 @@ def _settings(task, n_checkpoints, steps_per_checkpoint):
     )
 
 
-def _n_steps(task, n_turns):
-    """Steps of each member: as the recipe says, or as many as there is time for."""
-    n_steps = task.recipe.n_steps_for(task.training.rows.size)
+def _n_steps(task, n_turns, n_jobs):
+    """(steps of each member, whether these are all that there is time for)."""
+    n_steps = task.recipe.n_steps
     if task.deadline is None:
-        return n_steps
-    short = task._replace(recipe=replace(task.recipe, n_checkpoints=1), deadline=None)
-    train_member(short, 0, 0, 2, show=lambda checkpoint: None)  # compiles
+        return n_steps, False
+    of_step = _seconds_per_step(task, n_jobs)
+    of_checkpoints = task.recipe.n_checkpoints * _seconds_to_judge(task)
+    left = _SHARE_OF_TIME * (task.deadline - perf_counter()) / n_turns - of_checkpoints
+    n_affordable = max(1, int(left / of_step))
+    return min(n_steps, n_affordable), n_affordable < n_steps
+
+
+def _seconds_per_step(task, n_jobs):
+    """Of so many members side by side."""
+    recipe = replace(task.recipe, n_checkpoints=2)
+    short = task._replace(recipe=recipe, validation=None, deadline=None)
+    fixed = {"show": lambda checkpoint: None, "interrupted": Event()}
+    train_member(short, 0, 2, **fixed)  # compiles
+
+    def seconds(i):
+        (first, last), _ = train_member(short, 0, 2 * _STEPS_TO_TIME, **fixed)
+        return (last.seconds - first.seconds) / _STEPS_TO_TIME
+
+    return max(_side_by_side(seconds, n_jobs, n_jobs, fixed["interrupted"]))
+
+
+def _seconds_to_judge(task):
+    if task.validation is None:
+        return 0.0
+    params = np.zeros(task.architecture.layout().n_total, np.float32)
+    judge = _judge(task)
+    judge(params)  # compiles
     start = perf_counter()
-    train_member(short, 0, 0, _STEPS_TO_TIME, show=lambda checkpoint: None)
-    pace = (perf_counter() - start) / _STEPS_TO_TIME
-    left = max(task.deadline - perf_counter(), 0)
-    return max(1, min(n_steps, int(_SHARE_OF_TIME * left / (n_turns * pace))))
+    judge(params)
+    return perf_counter() - start

@@ -57,7 +57,7 @@ def rate_factors(architecture, loss):
     return np.array(factors)
 
 
-def first_weights(architecture, data, rows, random_state, recipe):
+def first_weights(architecture, data, rows, random_state, wave_scale):
     """A new flat vector, by which units have a deviation of one on the data.
 
     Weights are normal, divided by the standard deviation of what they give; a bias is
@@ -66,7 +66,7 @@ def first_weights(architecture, data, rows, random_state, recipe):
     """
     layout = architecture.layout()
     params = np.zeros(layout.n_total, data.X.dtype)
-    _draw_input(architecture, params, random_state, recipe)
+    _draw_input(architecture, params, random_state, wave_scale)
     some = random_state.choice(rows, min(rows.size, _ROWS_TO_INITIALIZE), replace=False)
     block = block_of_rows(data, np.sort(some))
     views = zip(weight_views(params, layout), bias_views(params, layout))
@@ -75,7 +75,7 @@ def first_weights(architecture, data, rows, random_state, recipe):
     return params
 
 
-def _draw_input(architecture, params, random_state, recipe):
+def _draw_input(architecture, params, random_state, wave_scale):
     """What is trained below the first layer, and mixes."""
     layout = architecture.layout()
     n_waves = layout.n_waves
@@ -86,7 +86,7 @@ def _draw_input(architecture, params, random_state, recipe):
     trained = embedding_view(params, layout)
     frequencies, shifts, tables = np.split(trained, [n_waves, 2 * n_waves])
     drawn = random_state.standard_normal(n_waves)
-    frequencies[:] = recipe.wave_scale * drawn.clip(-_LONGEST_WAVE, _LONGEST_WAVE)
+    frequencies[:] = wave_scale * drawn.clip(-_LONGEST_WAVE, _LONGEST_WAVE)
     shifts[:] = random_state.uniform(-0.5, 0.5, n_waves)
     tables[:] = random_state.standard_normal(tables.size)
 

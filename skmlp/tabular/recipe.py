@@ -8,9 +8,10 @@ places on the curve of error over time that ``quality`` names.
 from dataclasses import dataclass, replace
 from typing import Any
 
+from skmlp.core.activations import ACTIVATIONS
 from skmlp.training.schedules import CosLog, FlatCosine
 
-_USUAL_ROWS = 6000
+_USUAL_ROWS = 7500
 _FEWER_STEPS, _MORE_STEPS = 0.35, 4.0
 _RATE, _DECLINE = CosLog(4), FlatCosine()
 
@@ -39,7 +40,7 @@ class Recipe:
     learning_rate : Schedule
     beta_2 : float
     n_steps : int
-        For some thousands of rows; see `n_steps_for`.
+        Of each member; in ``RECIPES``, for some thousands of rows.
     batch_size : int
     n_checkpoints : int
         Weights to choose from, at equal distances.
@@ -72,11 +73,6 @@ class Recipe:
     weight_decay: float = 0.02
     decline: Any = _DECLINE
 
-    def n_steps_for(self, n_rows):
-        """Steps for a number of training rows: they grow with its square root."""
-        factor = (n_rows / _USUAL_ROWS) ** 0.5
-        return round(self.n_steps * min(max(factor, _FEWER_STEPS), _MORE_STEPS))
-
 
 _CLASSIFIER = Recipe()
 _REGRESSOR = Recipe(activation="mish", learning_rate_init=0.07)
@@ -98,7 +94,16 @@ RECIPES = {
 QUALITIES = tuple(_QUALITIES)
 
 
-def make_recipe(kind, quality, **given):
-    """The recipe of a quality, in which what is given and not None takes its place."""
+def make_recipe(kind, quality, n_rows, **given):
+    """The recipe of a quality for a number of rows.
+
+    What is given and not None takes the place of its settings. Its own number of steps
+    grows with the square root of the number of rows.
+    """
+    recipe = RECIPES[kind, quality]
+    factor = min(max((n_rows / _USUAL_ROWS) ** 0.5, _FEWER_STEPS), _MORE_STEPS)
+    recipe = replace(recipe, n_steps=round(factor * recipe.n_steps))
     given = {name: value for name, value in given.items() if value is not None}
-    return replace(RECIPES[kind, quality], **given)
+    recipe = replace(recipe, **given)
+    has_slope = ACTIVATIONS[recipe.activation].slope is not None
+    return replace(recipe, parametric=recipe.parametric and has_slope)

@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skmlp.core.columns import Column
@@ -18,6 +19,8 @@ class DenseTable:
     categorical_features
         Of `TabularEncoder`.
     """
+
+    is_sparse = False
 
     def __init__(self, categorical_features):
         self._encoder = TabularEncoder(
@@ -51,15 +54,20 @@ class DenseTable:
 class SparseTable:
     """Numbers, most of them zero: columns divided by their largest magnitude."""
 
+    is_sparse = True
+
     def fit(self, X, weight):
         """Learn from the training rows."""
+        if weight is not None:
+            X = X[weight > 0]
         largest = np.abs(X).max(axis=0).toarray().ravel().astype(np.float64)
         self._scale = 1 / np.where(largest > 0, largest, 1)
         return self
 
     def transform(self, X):
         """Rows as a CSR matrix of float32."""
-        scaled = sparse.csr_array(X, dtype=np.float64, copy=True)
+        X = check_array(X, accept_sparse="csr", dtype=np.float64, input_name="X")
+        scaled = sparse.csr_array(X, copy=True)
         scaled.data *= self._scale[scaled.indices]
         return scaled.astype(np.float32)
 
@@ -94,10 +102,3 @@ def check_table(estimator, X, *, reset):
 def make_table(X, categorical_features):
     """The kind of table that X is."""
     return SparseTable() if sparse.issparse(X) else DenseTable(categorical_features)
-
-
-def some_rows(X, rows):
-    """Rows of a table by their numbers."""
-    if hasattr(X, "iloc"):
-        return X.iloc[rows]
-    return X.take(rows) if hasattr(X, "column_names") else X[rows]
