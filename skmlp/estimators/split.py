@@ -40,7 +40,7 @@ def whole_set(given, dtype):
     """Train on all rows that count."""
     X, Y, weight, _ = given
     rows = counting_rows(X.shape[0], weight)
-    weight, mean_weight = _relative_weights(weight, rows)
+    weight, mean_weight = weights_relative_to(weight, rows)
     return TrainingRows(make_data(X, dtype, Y, weight), rows, mean_weight)
 
 
@@ -57,12 +57,12 @@ def split_set(given, dtype, fraction, random_state):
     )
     weight_out = None if weight is None else weight[held_out]
     validation = make_validation(X[held_out], Y[held_out], weight_out, dtype, targets)
-    weight, mean_weight = _relative_weights(weight, rows)
+    weight, mean_weight = weights_relative_to(weight, rows)
     rows = TrainingRows(make_data(X, dtype, Y, weight), rows, mean_weight)
     return rows, validation
 
 
-def _relative_weights(weight, rows):
+def weights_relative_to(weight, rows):
     """(weights in units of their mean over the rows, zero elsewhere; that mean)."""
     if weight is None or rows.size == weight.size:
         return relative_weights(weight)

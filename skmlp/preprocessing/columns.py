@@ -327,7 +327,7 @@ def _of_objects(name, values, is_category=None):
     if types <= _NEVER_MISSING:
         missing = np.zeros(len(values), bool)
     else:
-        missing = np.fromiter(map(_is_missing, values), bool, len(values))
+        missing = np.fromiter(map(is_missing, values), bool, len(values))
         types = set(map(type, values[~missing]))
     for kind in types:
         _check_type(name, kind)
@@ -338,7 +338,8 @@ def _of_objects(name, values, is_category=None):
     return Column(name, is_category, values, missing)
 
 
-def _is_missing(value):
+def is_missing(value):
+    """Whether a value stands for none: None, NaN, or ``pandas.NA``."""
     # pandas.NA is neither equal nor unequal to itself.
     return value is None or type(value).__name__ == "NAType" or bool(value != value)
 

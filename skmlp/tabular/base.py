@@ -21,8 +21,9 @@ from skmlp.estimators.gate import (
 )
 from skmlp.estimators.numbers import CheckedParameters, as_sizes, check_size
 from skmlp.estimators.publishing import Publishing
-from skmlp.estimators.split import Rows, counting_rows
+from skmlp.estimators.split import Rows, counting_rows, weights_relative_to
 from skmlp.estimators.validation import check_given, errors_that_name
+from skmlp.preprocessing.columns import is_missing
 from skmlp.preprocessing.validation import is_plain
 from skmlp.tabular.ensemble import Ensemble
 from skmlp.tabular.members import Task, default_jobs
@@ -30,7 +31,7 @@ from skmlp.tabular.network import make_network
 from skmlp.tabular.recipe import QUALITIES, make_recipe
 from skmlp.tabular.tables import check_table, make_table
 from skmlp.tabular.training import make_tasks, train_ensemble
-from skmlp.training.rows import TrainingRows, make_data, relative_weights
+from skmlp.training.rows import TrainingRows, make_data
 
 _OF_RECIPE = (
     "hidden_layer_sizes",
@@ -43,6 +44,7 @@ _OF_RECIPE = (
     "n_members",
 )
 _REASONS = "interrupted", "diverged", "max_time", "n_steps"
+_SHARE_FOR_TRAINING = 0.9  # the choice of checkpoints follows
 _DTYPE = np.dtype(np.float32)
 _LARGEST_SEED = np.iinfo(np.int32).max
 
@@ -92,7 +94,11 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
         "validation_fraction": [Interval(Real, 0, 0.5, closed="right")],
         "refit": ["boolean"],
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
-        "n_jobs": [Integral, None],
+        "n_jobs": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Integral, None, -1, closed="right"),
+            None,
+        ],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
@@ -156,7 +162,7 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
     def _train(self, X, y, sample_weight, given):
         deadline = None
         if self.max_time is not None:
-            deadline = perf_counter() + self.max_time
+            deadline = perf_counter() + _SHARE_FOR_TRAINING * self.max_time
         has_validation = check_given(*given)
         random_state = check_random_state(self.random_state)
         rows = self._training_rows(X, y, sample_weight)
@@ -198,6 +204,11 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
         numeric = self._needs_numbers
         y = _check_y(y, multi_output=True, y_numeric=numeric, estimator=self)
         check_consistent_length(X, y)
+        if y.dtype.kind == "O" and any(map(is_missing, y.flat)):
+            raise ValueError(
+                "Input y contains missing values: leave out these rows, or give them a"
+                " label of their own."
+            )
         return as_vector(y)
 
     def _validation_rows(self, given, rows):
@@ -219,7 +230,7 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
     def _make_task(self, table, rows, scale, deadline):
         """What a member would be trained for on all rows that count."""
         counting = counting_rows(rows.X.shape[0], rows.weight)
-        weight = None if rows.weight is None else relative_weights(rows.weight)[0]
+        weight, _ = weights_relative_to(rows.weight, counting)
         data = _encoded(table, rows, scale, weight)
         recipe = self._recipe(counting.size)
         columns, n_outputs = table.columns(recipe), rows.targets.n_outputs(rows.Y)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.multiclass import check_classification_targets
 
 from skmlp.estimators.gate import native, under_usual_errors
 from skmlp.estimators.targets import ClassTargets, codes_of, fitted_binarizer
@@ -244,6 +245,7 @@ default="from_dtype"
             return np.log(self.predict_proba(X))
 
     def _learn_targets(self, y):
+        check_classification_targets(y)
         binarizer = fitted_binarizer(native(y))
         self.classes_ = binarizer.classes_
         if len(self.classes_) < 2:
@@ -267,7 +269,8 @@ default="from_dtype"
 
     def _make_finish(self, held_out, scale, targets):
         exclusive = targets.y_type == "multiclass"
-        n_rows, factor = len(held_out.Y), 0.0
+        Y, _, weight = held_out
+        n_rows, factor = len(Y) if weight is None else np.count_nonzero(weight), 0.0
         if self.calibrate:
             factor = fit_temperature(*held_out, exclusive=exclusive)
         return Calibration(factor, n_rows, exclusive)

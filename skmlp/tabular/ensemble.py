@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.architecture import Architecture
-from skmlp.training.inference import predict
+from skmlp.training.inference import predict_each
 
 
 class Ensemble(NamedTuple):
@@ -28,11 +28,8 @@ class Ensemble(NamedTuple):
 
     def predict(self, data):
         """Mean prediction for rows, after the link."""
-        parts = (self._predict(params, data) for params in self.params)
+        parts = predict_each(self.architecture, self.params, data, link=self.link)
         return mean_prediction(parts, self.shares, self.link)
-
-    def _predict(self, params, data):
-        return predict(self.architecture, params, data, link=self.link)
 
 
 def mean_prediction(predictions, shares, link):

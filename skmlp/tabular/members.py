@@ -28,7 +28,8 @@ from skmlp.training.settings import (
 )
 
 _STEPS_TO_TIME = 12
-_SHARE_OF_TIME = 0.85  # of what is left, since the pace varies
+_SECONDS_TO_SIGNALS = 0.1  # a signal does not end every wait
+_SHARE_OF_TIME = 0.95  # of what is left, since the pace varies
 
 
 class Task(NamedTuple):
@@ -128,7 +129,8 @@ def _side_by_side(function, n, n_jobs, interrupted):
     with ThreadPoolExecutor(n_jobs) as pool:
         futures = [pool.submit(function, i) for i in range(n)]
         try:
-            wait(futures)
+            while wait(futures, _SECONDS_TO_SIGNALS).not_done:
+                pass
         except KeyboardInterrupt:
             interrupted.set()
         return [future.result() for future in futures]

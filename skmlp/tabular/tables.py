@@ -33,8 +33,9 @@ class DenseTable:
         return self
 
     def transform(self, X):
-        """Rows as a matrix of float32."""
-        return self._encoder.transform(X)
+        """Rows as a matrix of float32; of zeros, if no column tells anything."""
+        encoded = self._encoder.transform(X)
+        return encoded if encoded.shape[1] else np.zeros((len(encoded), 1), np.float32)
 
     def columns(self, recipe):
         """What the encoded columns become in the input layer."""

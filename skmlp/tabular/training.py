@@ -123,9 +123,7 @@ def train_ensemble(whole, tasks, seeds, *, refit, n_jobs, show):
     """
     n_rounds = 1 + refit
     results = train_members(tasks, seeds, n_jobs=n_jobs, show=show, n_rounds=n_rounds)
-    alive = [m for m, (checkpoints, _) in enumerate(results) if checkpoints]
-    if not alive:
-        _refuse(results)
+    alive = _those_that_came_far(results)
     chosen, members = {}, []
     for m in alive:
         checkpoints, reason = results[m]
@@ -140,12 +138,16 @@ def train_ensemble(whole, tasks, seeds, *, refit, n_jobs, show):
     return Trained(_average(whole, chosen), held_out, members)
 
 
-def _refuse(results):
-    if any(reason == "interrupted" for _, reason in results):
-        raise KeyboardInterrupt
-    raise ValueError(
-        "Training diverged from the start: choose a smaller learning_rate_init."
-    )
+def _those_that_came_far(results):
+    """Members that count: time or the user may have ended the training of others."""
+    reached = [max((c.step for c in own), default=0) for own, _ in results]
+    if not any(reached):
+        if any(reason == "interrupted" for _, reason in results):
+            raise KeyboardInterrupt
+        raise ValueError(
+            "Training diverged from the start: choose a smaller learning_rate_init."
+        )
+    return [m for m, step in enumerate(reached) if 2 * step >= max(reached)]
 
 
 def _choose(task, checkpoints):

@@ -30,16 +30,28 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     -------
     ndarray of shape (n_rows, n_units), of the dtype of ``params``
     """
-    check_network(architecture.layout(), params, data)
+    (out,) = predict_each(architecture, (params,), data, link=link, layer=layer)
+    return out
+
+
+def predict_each(architecture, vectors, data, *, link="identity", layer=None):
+    """What `predict` returns for each of several vectors of one dtype, in turn."""
+    for params in vectors:
+        check_network(architecture.layout(), params, data)
     n_blocks, block_size = _blocks(architecture, data)
     row_flops = 2 * architecture.layout().n_weights
-    threads = Threads(n_blocks, block_size * row_flops, n_blocks)
-    fixed = architecture, params, data, link, layer, block_size
+    threads = Threads(n_blocks, block_size * row_flops, n_blocks * len(vectors))
+    fixed = architecture, data, vectors[0].dtype, block_size, n_blocks
     with threads:
-        out = _predict_blocks(*fixed, n_blocks, threads)
-        if threads.is_lost:  # it may still write to the memory it knows
-            out = _predict_blocks(*fixed, n_blocks, threads)
-    return out
+        make = _predictor(*fixed, link, layer, threads)
+        for params in vectors:
+            was_alone = threads.is_lost
+            out = make(params)
+            if threads.is_lost and not was_alone:
+                # The lost thread may still write to the memory it knows.
+                make = _predictor(*fixed, link, layer, threads)
+                out = make(params)
+            yield out
 
 
 def _blocks(architecture, data):
@@ -48,28 +60,31 @@ def _blocks(architecture, data):
     return -(-data.n_rows // block_size), block_size
 
 
-def _predict_blocks(
-    architecture, params, data, link, layer, block_size, n_blocks, threads
-):
-    """Predictions in new memory, complete unless a thread is lost on the way."""
-    sizes, n_rows, dtype = architecture.sizes, data.n_rows, params.dtype
+def _predictor(architecture, data, dtype, block_size, n_blocks, link, layer, threads):
+    """A function from a vector to predictions, complete unless a thread is lost on the
+    way; its memory is new."""
+    sizes, n_rows = architecture.sizes, data.n_rows
     options = {"sparse": data.sparse, "training": False, "team_size": threads.most}
     workspace = make_workspace(architecture, block_size, dtype, **options)
     network = prediction_network(architecture, link, dtype, sparse=data.sparse)
     layer = len(sizes) - 1 if layer is None else layer
-    out = np.empty((n_rows, sizes[layer]), dtype)
 
-    def run(seat, first, last):
-        start, stop = first * block_size, min(last * block_size, n_rows)
-        rows, part = read_only(np.arange(start, stop)), out[start:stop]
-        fixed = network, params, workspace, data, rows, part, block_size, layer
-        kernel = entry_point(predict_blocks, dtype, (*fixed, ALONE))
-        return last if kernel(*fixed, seat) else -1 - first
+    def make(params):
+        out = np.empty((n_rows, sizes[layer]), dtype)
 
-    first, alone = 0, threads.is_lost
-    while first < n_blocks and threads.is_lost == alone:
-        first = threads.run(run, first, n_blocks)
-    return out
+        def run(seat, first, last):
+            start, stop = first * block_size, min(last * block_size, n_rows)
+            rows, part = read_only(np.arange(start, stop)), out[start:stop]
+            fixed = network, params, workspace, data, rows, part, block_size, layer
+            kernel = entry_point(predict_blocks, dtype, (*fixed, ALONE))
+            return last if kernel(*fixed, seat) else -1 - first
+
+        first, alone = 0, threads.is_lost
+        while first < n_blocks and threads.is_lost == alone:
+            first = threads.run(run, first, n_blocks)
+        return out
+
+    return make
 
 
 def apply_link(raw_prediction, link):
