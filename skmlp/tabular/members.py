@@ -177,8 +177,8 @@ def _make_fit(task, seed, n_steps):
     rows = task.training.rows
     training = task.training._replace(rows=rows.copy())
     fixed = task.architecture, training.data, rows, random_state
-    n_checkpoints = min(task.recipe.n_checkpoints, n_steps)
-    steps_per_checkpoint = -(-n_steps // n_checkpoints)
+    steps_per_checkpoint = -(-n_steps // task.recipe.n_checkpoints)
+    n_checkpoints = -(-n_steps // steps_per_checkpoint)
     fit = Fit(
         Model(task.architecture, first_weights(*fixed, task.recipe.wave_scale)),
         training,

@@ -110,8 +110,8 @@ default="from_dtype"
         root of their fan-in; the rate falls and rises along four cosines over the
         logarithm of time (CosLog).
     n_steps : int, default=None
-        Steps of each network. If None they grow with the square root of the number of
-        rows.
+        Steps of each network, rounded up to a whole distance between its (up to 24)
+        checkpoints. If None they grow with the square root of the number of rows.
     batch_size : int, default=None
         Rows of a minibatch.
     dropout : float, default=None

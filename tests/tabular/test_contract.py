@@ -24,19 +24,26 @@ pytestmark = pytest.mark.filterwarnings("ignore:X (has|does not have).* feature 
 
 CHECKED = [
     TabularMLPClassifier(quality="fast"),
-    TabularMLPClassifier(quality="fast", refit=True, calibrate=False, n_members=2),
     TabularMLPClassifier(
-        hidden_layer_sizes=(20,), n_steps=300, class_weight="balanced"
+        hidden_layer_sizes=(20,), n_steps=200, refit=True, calibrate=False
+    ),
+    TabularMLPClassifier(
+        hidden_layer_sizes=(20,), n_steps=200, class_weight="balanced"
     ),
     TabularMLPRegressor(quality="fast"),
-    TabularMLPRegressor(quality="fast", loss="gaussian_nll"),
-    TabularMLPRegressor(quality="fast", loss="quantile", quantile=0.4, refit=True),
+    TabularMLPRegressor(hidden_layer_sizes=(20,), n_steps=200, loss="gaussian_nll"),
+    TabularMLPRegressor(
+        hidden_layer_sizes=(20,), n_steps=200, loss="quantile", quantile=0.4, refit=True
+    ),
 ]
 FOLDS = "the random folds hold other rows when rows are repeated"
-EXPECTED_FAILURES = {
-    "check_sample_weight_equivalence_on_dense_data": FOLDS,
-    "check_sample_weight_equivalence_on_sparse_data": FOLDS,
-}
+EXPECTED_FAILURES = dict.fromkeys(
+    (
+        "check_sample_weight_equivalence_on_dense_data",
+        "check_sample_weight_equivalence_on_sparse_data",
+    ),
+    FOLDS,
+)
 
 
 @parametrize_with_checks(CHECKED, expected_failed_checks=lambda _: EXPECTED_FAILURES)
@@ -129,7 +136,7 @@ def test_permutation_importance():
     found = permutation_importance(model, X, y, n_repeats=2, random_state=0)
     means = dict(zip(X.columns, found.importances_mean))
     assert max(means, key=means.get) in ("age", "income")
-    assert means["city"] < 0.1 * means["age"]
+    assert means["city"] < 0.3 * means["age"]
 
 
 def test_quantiles_decide_on_the_tag():
