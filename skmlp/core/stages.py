@@ -263,9 +263,10 @@ def blend_back(network, params, gradient_tail, workspace, data, s, chunk):
 
 
 @jit
-def drop_units(network, workspace, s, chunk):
+def drop_units(network, workspace, kind, s, chunk):
+    """Dropout of A_i or dA_i."""
     i = network.program[s, LAYER]
-    A, rate = rows_of(workspace, chunk, i, OUTPUTS), network.numbers[s, 0]
+    A, rate = rows_of(workspace, chunk, i, kind), network.numbers[s, 0]
     first = chunk.first * A.shape[1]
     arguments = (A, rate * chunk.dropout, combine(chunk.key, i), first)
     call(DROP, network.program[s, LEAF], arguments)
@@ -274,13 +275,19 @@ def drop_units(network, workspace, s, chunk):
 @jit(form=STAGE)
 def drop(network, params, workspace, data, s, chunk):
     """Dropout of A_i."""
-    drop_units(network, workspace, s, chunk)
+    drop_units(network, workspace, OUTPUTS, s, chunk)
+
+
+@jit(form=STAGE_BACK)
+def drop_slopes(network, params, gradient_tail, workspace, data, s, chunk):
+    """Back through the dropout of A_i, where nothing behind it reads A_i as it was."""
+    drop_units(network, workspace, SLOPES, s, chunk)
 
 
 @jit(form=STAGE_BACK)
 def drop_again(network, params, gradient_tail, workspace, data, s, chunk):
     """Dropout of A_i, which `drop_back` has undone, for the weight gradient."""
-    drop_units(network, workspace, s, chunk)
+    drop_units(network, workspace, OUTPUTS, s, chunk)
 
 
 @jit(form=STAGE_BACK)
@@ -301,6 +308,9 @@ class Stage(NamedTuple):
     layer: int
     leaves: tuple = (0, 0)
     numbers: tuple = (0.0, 0.0)
+
+
+_READ_OUTPUTS = {activate_back}
 
 
 def make_program(architecture, dtype, *, sparse, training):
@@ -347,17 +357,19 @@ def _stages_of_input(architecture, dtype, sparse, training):
 
 def _with_dropout(architecture, stage, dtype, training):
     """The last stage of a layer, and its dropout, which is undone before the stage's
-    backward pass and redone behind it."""
+    backward pass, if that reads A_i, and redone behind it."""
     i = stage.layer
     if not (training and i < len(architecture.dropouts) and architecture.dropouts[i]):
         yield stage
         return
     rest = i, dropout_addresses(dtype), (architecture.dropouts[i], 0.0)
-    is_passed = i > 0 or architecture.trains_input
-    if is_passed:
-        yield Stage(None, drop_again, *rest)
+    if stage.backward not in _READ_OUTPUTS:
+        yield stage
+        yield Stage(drop, drop_slopes if stage.backward is not None else None, *rest)
+        return
+    yield Stage(None, drop_again, *rest)
     yield stage
-    yield Stage(drop, drop_back if is_passed else None, *rest)
+    yield Stage(drop, drop_back, *rest)
 
 
 def _product_stage(architecture, dtype, i, sparse, training):
