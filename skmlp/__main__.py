@@ -7,11 +7,13 @@ from time import perf_counter
 import numpy as np
 
 import skmlp
+from skmlp.core.activations import parametric_addresses
 from skmlp.core.architecture import make_architecture
 from skmlp.machine.cache import candidate_folders, enabled
 from skmlp.machine.intrinsics import address
 from skmlp.machine.jit import DISABLED, ENTRY_KERNELS, STAMP
 from skmlp.machine.permutation import shuffle
+from skmlp.tabular.recipe import RECIPES
 from skmlp.training.inference import predict
 from skmlp.training.loop import Epochs
 from skmlp.training.rows import TrainingRows, make_data
@@ -23,6 +25,8 @@ DTYPES = ("float32", "float64")
 def warm_up(dtype):
     """Compile whatever a network of ``dtype`` can need, or load it from the cache."""
     dtype = np.dtype(dtype)
+    for recipe in RECIPES.values():
+        parametric_addresses(recipe.activation, dtype, training=True)
     for kernel in ENTRY_KERNELS:
         if kernel.form is not None:
             address(kernel, dtype)

@@ -18,6 +18,7 @@ from numba.core import event
 listener = event.RecordingListener()
 event.register("numba:compile", listener)
 from skmlp import MLPClassifier, MLPRegressor
+from skmlp import TabularMLPClassifier, TabularMLPRegressor
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype("float32")
 for activation, solver in [("tanh", "sgd"), ("relu", "adam")]:
@@ -28,6 +29,9 @@ MLPRegressor("poisson", n_iter_no_change=1, tol=9).fit(X, abs(X)).predict(X)
 X = np.random.default_rng(0).normal(size=(200, 60)).astype("float32")
 large = MLPRegressor(hidden_layer_sizes=(90, 80), max_iter=1, tol=0)
 large.fit(X, X[:, 0]).predict(X)  # its products are large
+TabularMLPClassifier(n_steps=9).fit(X, X[:, 0] > 0).predict(X)
+TabularMLPClassifier(n_steps=9).fit(X, np.digitize(X[:, 0], [-1, 1])).predict(X)
+TabularMLPRegressor(n_steps=9, max_time=99.0).fit(X, X[:, 0]).predict(X)
 print(len(listener.buffer))
 """
 
