@@ -169,6 +169,9 @@ default="from_dtype"
 
     Missing values and categories that `fit` has not seen become zeros.
 
+    Intervals are those of split conformal prediction [2]_ or, with several quantiles,
+    of conformalized quantile regression [3]_.
+
     References
     ----------
     .. [1] D. Holzmüller, L. Grinsztajn and I. Steinwart, "Better by Default: Strong
@@ -236,10 +239,9 @@ default="from_dtype"
         interval : float, default=None
             Share of new targets, in (0, 1), that intervals are to cover, whose ends
             are returned too. Their width is the quantile of the distances of held-out
-            targets from predictions by networks that have not seen them [2]_: the same
-            for all rows, or proportional to the standard deviations of
-            loss="gaussian_nll", or beyond the first and the last of several quantiles
-            [3]_.
+            targets from predictions by networks that have not seen them: the same for
+            all rows, or proportional to the standard deviations of
+            loss="gaussian_nll", or beyond the first and the last of several quantiles.
 
         Returns
         -------
