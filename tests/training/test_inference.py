@@ -4,9 +4,9 @@ import pytest
 from builders import DTYPES, make_data, make_problem
 
 from skmlp.core.losses import LINKS
-from skmlp.machine import pace
+from skmlp.machine import pace, threads
 from skmlp.training import blocks
-from skmlp.training.inference import predict
+from skmlp.training.inference import predict, predict_each
 
 
 @pytest.mark.parametrize("link", LINKS)
@@ -38,3 +38,18 @@ def test_no_rows(as_csr):
     data = make_data(np.empty((0, 4)), np.empty((0, 2)), as_csr=as_csr)
     y_pred = predict(problem.architecture, problem.params, data, link="exp")
     assert y_pred.shape == (0, 2)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("as_csr", [False, True], ids=["dense", "csr"])
+def test_several_vectors(monkeypatch, n_threads, as_csr):
+    """Each of them as it is alone, in memory of its own."""
+    monkeypatch.setattr(threads, "_FLOPS_FOR_A_THREAD", 1)
+    monkeypatch.setattr(threads, "n_threads", lambda: n_threads)
+    monkeypatch.setattr(blocks, "_PREDICTION_ROWS", (3, 7))
+    problem = make_problem((4, 6, 2), n_rows=40, as_csr=as_csr)
+    vectors = [problem.params * factor for factor in (1.0, -0.5, 2.0)]
+    found = list(predict_each(problem.architecture, vectors, problem.data))
+    for params, y_pred in zip(vectors, found):
+        expected = predict(problem.architecture, params, problem.data)
+        np.testing.assert_array_equal(y_pred, expected)
