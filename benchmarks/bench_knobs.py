@@ -69,6 +69,8 @@ KNOBS = {
     BASE: recipe,
     "nothing (another seed)": recipe,
     "no waves": partial(recipe, n_waves=0),
+    "12 pieces beside the waves": partial(recipe, n_pieces=12),
+    "12 pieces, no waves": partial(recipe, n_pieces=12, n_waves=0),
     "16 waves": partial(recipe, n_waves=16),
     "wave scale 0.5": partial(recipe, wave_scale=0.5),
     "no scale of the input": unscaled_input,

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 import numpy as np
-from common import make_parser
+from common import machine, make_parser
 from real_data import FOLDER, read_table
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -171,29 +171,56 @@ def _values(results, model, name, what):
     ]
 
 
+NAMES = {
+    "hgb": "HistGradientBoosting",
+    "lightgbm": "LightGBM",
+    "realmlp_s": "RealMLP-TD-S",
+    "realmlp": "RealMLP-TD",
+    "tabm": "TabM",
+    "fast": 'skmlp "fast"',
+    "default": 'skmlp "default"',
+    "best": 'skmlp "best"',
+}
+
+
 def report(results):
-    """Ratios to boosting and to RealMLP, as a table."""
+    """Ratios to boosting and to RealMLP, then errors of each set, as tables."""
     models = [m for m in MODELS if any(line["model"] == m for line in results)]
     print(
-        "| | error / hgb | error / RealMLP-TD-S | wins | CPU / RealMLP-TD-S |"
-        " log-loss / hgb | CPU, s |"
+        "| | error / RealMLP-TD-S | sets with less | error / boosting |"
+        " sets with less | CPU / RealMLP-TD-S | log-loss / boosting |"
     )
     print("|---|---|---|---|---|---|---|")
     for model in models:
-        to_hgb, _, _ = ratio(results, model, "hgb", "error")
-        to_real, n_sets, wins = ratio(results, model, "realmlp_s", "error")
+        to_real, n_real, wins_real = ratio(results, model, "realmlp_s", "error")
+        to_hgb, n_sets, wins = ratio(results, model, "hgb", "error")
         cpu, _, _ = ratio(results, model, "realmlp_s", "cpu")
         loss, _, _ = ratio(results, model, "hgb", "log_loss")
-        times = [
-            np.median(_values(results, model, name, "cpu"))
-            for name in {line["set"] for line in results}
-            if _values(results, model, name, "cpu")
-        ]
-        mean = np.exp(np.mean(np.log(times)))
         print(
-            f"| {model} | {to_hgb:.3f} | {to_real:.3f} | {wins} of {n_sets} |"
-            f" {cpu:.3f} | {loss:.3f} | {mean:.2f} |"
+            f"| {NAMES[model]} | {to_real:.3f} | {wins_real} of {n_real} |"
+            f" {to_hgb:.3f} | {wins} of {n_sets} | {cpu:.3f} | {loss:.3f} |"
         )
+    for what, digits in (("error", 4), ("log_loss", 4), ("cpu", 1)):
+        print(f"\n| {what} | {' | '.join(NAMES[m] for m in models)} |")
+        print("|---" * (1 + len(models)) + "|")
+        for name in SETS:
+            values = [_values(results, model, name, what) for model in models]
+            cells = [f"{np.median(own):.{digits}f}" if own else "" for own in values]
+            if any(cells):
+                print(f"| {name} | {' | '.join(cells)} |")
+
+
+def draw(results, path):
+    """Error over CPU time of all models, both as multiples of boosting's."""
+    from plot import plot_errors
+
+    points = {}
+    for model, name in NAMES.items():
+        error, n_sets, _ = ratio(results, model, "hgb", "error")
+        cpu, _, _ = ratio(results, model, "hgb", "cpu")
+        if n_sets:
+            points[f"{name} ({n_sets} sets)"] = cpu, error
+    plot_errors(points, path)
 
 
 def main():
@@ -204,10 +231,15 @@ def main():
     parser.add_argument("--sets", nargs="+", default=SETS)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--out", type=Path, default=Path("tabular.jsonl"))
+    parser.add_argument("--plot", type=Path, help="where to draw error over time")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     run(options, options.out)
-    report(read_results(options.out))
+    results = read_results(options.out)
+    print(f"{machine()}\n")
+    report(results)
+    if options.plot:
+        draw(results, options.plot)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Bars of training times, drawn by `bench_fit.py --plot`."""
+"""Pictures of `bench_fit.py --plot` and of `bench_tabular.py --plot`."""
 
 import matplotlib
 
@@ -47,4 +47,40 @@ def plot_times(times, title, path):
     )
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, ncols=len(names), fontsize=8)
+    figure.savefig(path, metadata={"Date": None})
+
+
+def plot_errors(points, path):
+    """Error over CPU time, a point for each competitor.
+
+    Parameters
+    ----------
+    points : dict of str to (float, float)
+        CPU time and error, as multiples of those of boosting.
+    path : str
+        Where to write the SVG.
+    """
+    plt.rcParams["svg.hashsalt"] = "skmlp"
+    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+    own = {name: place for name, place in points.items() if name.startswith("skmlp")}
+    axes.plot(*zip(*sorted(own.values())), color=COLORS["skmlp"], linewidth=1)
+    for name, (cpu, error) in points.items():
+        color = COLORS["skmlp"] if name in own else COLORS["jax"]
+        axes.plot(cpu, error, "o", color=color)
+        axes.annotate(
+            name,
+            (cpu, error),
+            xytext=(0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=color,
+        )
+    axes.set(
+        xscale="log",
+        xlabel="CPU time of fit / that of HistGradientBoosting",
+        ylabel="error / that of HistGradientBoosting",
+    )
+    axes.margins(0.15)
+    axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})

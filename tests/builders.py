@@ -187,7 +187,7 @@ def make_problem(
 def knots_of_columns(params, architecture):
     """The knots of each column that has some, as views."""
     own = knots_view(params, architecture.layout())
-    sizes = [c.size + 1 for c in architecture.columns if c.kind == "piecewise"]
+    sizes = [c.n_knots for c in architecture.columns if c.n_knots]
     return np.split(own, np.cumsum(sizes)[:-1]) if sizes else []
 
 

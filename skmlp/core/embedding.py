@@ -10,13 +10,12 @@ import numpy as np
 from skmlp.core.columns import (
     AT,
     KIND,
-    NUMBER,
+    N_WAVES,
     ONE_HOT,
     OWN,
-    PERIODIC,
-    PIECEWISE,
     SIZE,
     TABLE,
+    WAVES,
     WIDTH,
 )
 from skmlp.machine.intrinsics import vector_view
@@ -72,10 +71,10 @@ def fill_vector(a, at, width, code, embedding, own):
 
 
 @jit
-def fill_turns(a, first, size, x, embedding, own, n_waves):
-    """w x + b of each wave."""
-    for k in range(size):
-        a[first + k] = embedding[own + k] * x + embedding[n_waves + own + k]
+def fill_turns(waves, first, n_own, x, embedding):
+    """w x + b of each wave of a column."""
+    for k in range(first, first + n_own):
+        waves[k] = embedding[k] * x + embedding[waves.size + k]
 
 
 @jit
@@ -84,36 +83,33 @@ def embed(A, X, rows, columns, n_waves, embedding, knots):
     n_units, n_columns = A.shape[1], X.shape[1]
     for i in range(rows.size):
         a = vector_view(A, i * n_units, (n_units,))
+        waves = waves_of(a, n_waves)
         for j in range(n_columns):
             x, kind, at = X[rows[i], j], columns[j, KIND], columns[j, AT]
             size, own = columns[j, SIZE], columns[j, OWN]
-            if kind == NUMBER:
-                a[at] = x
-            elif kind == PERIODIC:
-                a[at] = x
-                first = n_units - n_waves + own
-                fill_turns(a, first, size, x, embedding, own, n_waves)
-            elif kind == PIECEWISE:
-                fill_pieces(a, at, size, x, knots, own)
-            elif kind == ONE_HOT:
+            if kind == ONE_HOT:
                 fill_one_hot(a, at, size, code_of(x, size))
             elif kind == TABLE:
                 width = columns[j, WIDTH]
                 fill_vector(a, at, width, code_of(x, size), embedding, own)
-        waves = waves_of(a, n_waves)
+            else:
+                a[at] = x
+                fill_pieces(a, at + 1, size, x, knots, own)
+                first, n_own = columns[j, WAVES], columns[j, N_WAVES]
+                fill_turns(waves, first, n_own, x, embedding)
         for k in range(n_waves):
             waves[k] = cos_turns(waves[k])
 
 
 @jit
-def add_to_waves(d_embedding, da, first, size, x, embedding, own, n_waves):
+def add_to_waves(d_embedding, d_waves, first, n_own, x, embedding):
     """Slopes of cos(2 pi t), t = w x + b, by w and b."""
-    minus_two_pi = da.dtype.type(-_TWO_PI)
-    for k in range(size):
-        t = embedding[own + k] * x + embedding[n_waves + own + k]
-        dt = minus_two_pi * sin_turns(t) * da[first + k]
-        d_embedding[own + k] += dt * x
-        d_embedding[n_waves + own + k] += dt
+    n_waves, minus_two_pi = d_waves.size, d_waves.dtype.type(-_TWO_PI)
+    for k in range(first, first + n_own):
+        t = embedding[k] * x + embedding[n_waves + k]
+        dt = minus_two_pi * sin_turns(t) * d_waves[k]
+        d_embedding[k] += dt * x
+        d_embedding[n_waves + k] += dt
 
 
 @jit
@@ -123,14 +119,13 @@ def embed_backward(dA, X, rows, columns, n_waves, embedding, d_embedding):
     d_embedding[:] = 0
     for i in range(rows.size):
         da = vector_view(dA, i * n_units, (n_units,))
+        d_waves = waves_of(da, n_waves)
         for j in range(n_columns):
-            x, kind, at = X[rows[i], j], columns[j, KIND], columns[j, AT]
-            size, own = columns[j, SIZE], columns[j, OWN]
-            if kind == PERIODIC:
-                first, n = n_units - n_waves + own, n_waves
-                add_to_waves(d_embedding, da, first, size, x, embedding, own, n)
-            elif kind == TABLE:
-                code, width = code_of(x, size), columns[j, WIDTH]
+            x, at, own = X[rows[i], j], columns[j, AT], columns[j, OWN]
+            if columns[j, KIND] == TABLE:
+                code, width = code_of(x, columns[j, SIZE]), columns[j, WIDTH]
                 if code >= 0:
                     for k in range(width):
                         d_embedding[own + code * width + k] += da[at + k]
+            first, n_own = columns[j, WAVES], columns[j, N_WAVES]
+            add_to_waves(d_embedding, d_waves, first, n_own, x, embedding)

@@ -39,7 +39,7 @@ class Layout(NamedTuple):
         normalized layer, or (units,) of a scaled input; mixes (units,) of a parametric
         activation; what is trained of the input's embedding; running mean and variance
         (2, width) of a normalized layer; knots of the input.
-    columns : ndarray of shape (n_columns, 5), int64
+    columns : ndarray of shape (n_columns, 7), int64
         What each column of X becomes in the input layer, or without rows if X is the
         input as it is; see ``columns.py``.
     stretches : ndarray of shape (n_stretches, 4), int64

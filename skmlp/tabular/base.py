@@ -44,6 +44,7 @@ _OF_RECIPE = (
     "n_members",
 )
 _REASONS = "interrupted", "diverged", "max_time", "n_steps"
+_ROWS_FOR_KNOTS = 50_000
 _SHARE_FOR_TRAINING = 0.9  # the choice of checkpoints follows
 _DTYPE = np.dtype(np.float32)
 _LARGEST_SEED = np.iinfo(np.int32).max
@@ -233,10 +234,13 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
         weight, _ = weights_relative_to(rows.weight, counting)
         data = _encoded(table, rows, scale, weight)
         recipe = self._recipe(counting.size)
-        columns, n_outputs = table.columns(recipe), rows.targets.n_outputs(rows.Y)
+        some = counting[:: -(-counting.size // _ROWS_FOR_KNOTS)]
+        columns, knots = table.columns(recipe, data, some)
+        n_outputs = rows.targets.n_outputs(rows.Y)
         check_size([data.X.shape[1], *recipe.hidden_layer_sizes, n_outputs])
         return Task(
             architecture=make_network(data.X.shape[1], columns, n_outputs, recipe),
+            knots=knots,
             training=TrainingRows(data, counting),
             validation=None,
             validation_weight=None,

@@ -38,6 +38,8 @@ class Task(NamedTuple):
     Attributes
     ----------
     architecture : Architecture
+    knots : ndarray of shape (n_knots,)
+        Of the pieces of its columns.
     training : TrainingRows
     validation : Data or None
     validation_weight : ndarray of shape (n_validation_rows,) or None
@@ -49,6 +51,7 @@ class Task(NamedTuple):
     """
 
     architecture: Architecture
+    knots: np.ndarray
     training: TrainingRows
     validation: Data | None
     validation_weight: Any
@@ -176,7 +179,7 @@ def _make_fit(task, seed, n_steps):
     random_state = np.random.RandomState(seed)
     rows = task.training.rows
     training = task.training._replace(rows=rows.copy())
-    fixed = task.architecture, training.data, rows, random_state
+    fixed = task.architecture, task.knots, training.data, rows, random_state
     steps_per_checkpoint = -(-n_steps // task.recipe.n_checkpoints)
     n_checkpoints = -(-n_steps // steps_per_checkpoint)
     fit = Fit(

@@ -7,6 +7,7 @@ from skmlp.core.layout import (
     bias_views,
     embedding_view,
     front_scale_view,
+    knots_view,
     mix_views,
     segments_of,
     weight_views,
@@ -57,7 +58,7 @@ def rate_factors(architecture, loss):
     return np.array(factors)
 
 
-def first_weights(architecture, data, rows, random_state, wave_scale):
+def first_weights(architecture, knots, data, rows, random_state, wave_scale):
     """A new flat vector, by which units have a deviation of one on the data.
 
     Weights are normal, divided by the standard deviation of what they give; a bias is
@@ -66,6 +67,7 @@ def first_weights(architecture, data, rows, random_state, wave_scale):
     """
     layout = architecture.layout()
     params = np.zeros(layout.n_total, data.X.dtype)
+    knots_view(params, layout)[:] = knots
     _draw_input(architecture, params, random_state, wave_scale)
     some = random_state.choice(rows, min(rows.size, _ROWS_TO_INITIALIZE), replace=False)
     block = block_of_rows(data, np.sort(some))

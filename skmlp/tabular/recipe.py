@@ -26,9 +26,9 @@ class Recipe:
     activation : str
     parametric : bool
         Whether units mix their activation with the identity.
-    n_waves : int
-        Waves of each column of numbers.
-    most_waves : int
+    n_pieces, n_waves : int
+        Of each column of numbers.
+    most_pieces, most_waves : int
         Of all columns together.
     wave_scale : float
         Standard deviation of their first frequencies, in turns per unit.
@@ -56,6 +56,8 @@ class Recipe:
     hidden_layer_sizes: tuple = (256, 256, 256)
     activation: str = "selu"
     parametric: bool = True
+    n_pieces: int = 0
+    most_pieces: int = 1024
     n_waves: int = 8
     most_waves: int = 1024
     wave_scale: float = 0.2

@@ -9,6 +9,7 @@ from skmlp.core.columns import Column
 from skmlp.estimators.gate import check_sparse_structure, refuse_times
 from skmlp.preprocessing import TabularEncoder
 from skmlp.preprocessing.columns import as_table
+from skmlp.preprocessing.piecewise import edges_of
 
 
 class DenseTable:
@@ -37,19 +38,30 @@ class DenseTable:
         encoded = self._encoder.transform(X)
         return encoded if encoded.shape[1] else np.zeros((len(encoded), 1), np.float32)
 
-    def columns(self, recipe):
-        """What the encoded columns become in the input layer."""
+    def columns(self, recipe, data, rows):
+        """(what the encoded columns become in the input layer, knots of all pieces).
+
+        Parameters
+        ----------
+        recipe : Recipe
+        data : Data
+            Encoded.
+        rows : ndarray of int
+            Whose quantiles are the knots.
+        """
         encoder = self._encoder
         n_numbers = encoder.n_numbers_
-        n_waves = min(recipe.n_waves, recipe.most_waves // max(n_numbers, 1))
-        number = Column("periodic", n_waves) if n_waves else Column("number")
-        columns = [number] * n_numbers + [Column("number")] * encoder.n_indicators_
-        for size in encoder.cardinalities_:
-            if size <= recipe.most_one_hot:
-                columns.append(Column("one_hot", max(size, 1)))
-            else:
-                columns.append(Column("table", size, recipe.table_width))
-        return tuple(columns) or (Column("number"),)
+        n_pieces = _for_each(n_numbers, recipe.n_pieces, recipe.most_pieces)
+        n_waves = _for_each(n_numbers, recipe.n_waves, recipe.most_waves)
+        weight = data.sample_weight[rows] if data.sample_weight.size else None
+        columns, knots = [], [np.zeros(0, np.float32)]
+        for j in range(n_numbers):
+            own = _knots(data.X[rows, j], n_pieces, weight)
+            columns.append(Column("number", max(own.size - 1, 0), n_waves=n_waves))
+            knots.append(own)
+        columns += [Column()] * encoder.n_indicators_
+        columns += [_of_categories(size, recipe) for size in encoder.cardinalities_]
+        return tuple(columns) or (Column(),), np.concatenate(knots)
 
 
 class SparseTable:
@@ -72,9 +84,29 @@ class SparseTable:
         scaled.data *= self._scale[scaled.indices]
         return scaled.astype(np.float32)
 
-    def columns(self, recipe):
+    def columns(self, recipe, data, rows):
         """Nothing: the network takes them as they are."""
-        return ()
+        return (), np.zeros(0, np.float32)
+
+
+def _for_each(n_columns, n_own, most):
+    """So many for each column, or none if there is not room for two."""
+    n_own = min(n_own, most // max(n_columns, 1))
+    return n_own if n_own > 1 else 0
+
+
+def _knots(values, n_pieces, weight):
+    """Ends of pieces, or none where two would do."""
+    if n_pieces == 0:
+        return np.zeros(0, np.float32)
+    knots = np.unique(edges_of(values, n_pieces, weight).astype(np.float32))
+    return knots if knots.size > 2 else np.zeros(0, np.float32)
+
+
+def _of_categories(size, recipe):
+    if size <= recipe.most_one_hot:
+        return Column("one_hot", max(size, 1))
+    return Column("table", size, recipe.table_width)
 
 
 def check_table(estimator, X, *, reset):

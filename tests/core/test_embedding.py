@@ -24,13 +24,13 @@ from skmlp.machine.jit import DISABLED
 from skmlp.training.inference import predict
 
 COLUMNS = (
-    Column("periodic", 3),
+    Column(n_waves=3),
     Column("one_hot", 2),
     Column("number"),
     Column("table", 4, 3),
-    Column("piecewise", 4),
+    Column("number", 4),
     Column("one_hot", 5),
-    Column("periodic", 2),
+    Column("number", 3, n_waves=2),
     Column("table", 2, 2),
 )
 PARTS = [
@@ -67,12 +67,15 @@ def embedded(problem, X):
     knots = iter(knots_of_columns(params, architecture))
     plain, waves, at = [], [], 0
     for x, column in zip(X.T, architecture.columns):
-        if column.kind in ("number", "periodic"):
+        if column.kind == "number":
             plain.append(x[:, None])
-        if column.kind == "periodic":
-            w, b = (v[at : at + column.size] for v in (frequencies, shifts))
-            at += column.size
+            w, b = (v[at : at + column.n_waves] for v in (frequencies, shifts))
+            at += column.n_waves
             waves.append(np.cos(2 * np.pi * (x[:, None] * w + b)))
+            if column.size:
+                edges = next(knots)
+                parts = (x[:, None] - edges[:-1]) / np.diff(edges)
+                plain.append(np.clip(parts, 0, 1))
         elif column.kind == "one_hot":
             plain.append(one_hot(x, column.size))
         elif column.kind == "table":
@@ -81,10 +84,6 @@ def embedded(problem, X):
             known = (x >= 0) & (x < column.size)
             codes = np.where(known, x, 0).astype(int)
             plain.append(table[codes] * known[:, None])
-        elif column.kind == "piecewise":
-            edges = next(knots)
-            parts = (x[:, None] - edges[:-1]) / np.diff(edges)
-            plain.append(np.clip(parts, 0, 1))
     return np.hstack(plain + waves)
 
 

@@ -93,20 +93,20 @@ def test_stretches_are_all_parameters_of_each_kind(sizes, layers, by_segment):
 
 def test_segments_of_an_embedding():
     columns = make_columns(
-        (Column("periodic", 3), Column("table", 4, 2), Column("piecewise", 2))
+        (Column(n_waves=3), Column("table", 4, 2), Column("number", 2))
     )
-    assert columns.n_units == 1 + 2 + 2 + 3
+    assert columns.n_units == 1 + 2 + 3 + 3
     layout = make_layout(
         (columns.n_units, 5, 1), columns=columns, scaled_input=True, by_segment=True
     )
     segments = segments_of(layout)
     named = [(segment.kind, segment.layer, segment.length) for segment in segments]
     assert named == [
-        ("weights", 1, 40),
+        ("weights", 1, 45),
         ("weights", 2, 5),
         ("biases", 1, 5),
         ("biases", 2, 1),
-        ("front", 0, 5),
+        ("front", 0, 6),
         ("front_waves", 0, 3),
         ("waves", 0, 6),
         ("tables", 0, 8),
@@ -115,8 +115,8 @@ def test_segments_of_an_embedding():
     assert layout.n_total == layout.n_params + 3
     assert layout.n_columns == 3
     vector = np.arange(layout.n_total)
-    np.testing.assert_array_equal(embedding_view(vector, layout), vector[59:73])
-    np.testing.assert_array_equal(knots_view(vector, layout), vector[73:])
+    np.testing.assert_array_equal(embedding_view(vector, layout), vector[65:79])
+    np.testing.assert_array_equal(knots_view(vector, layout), vector[79:])
 
 
 def test_layers_of_one_group_share_stretches():
