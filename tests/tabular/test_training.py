@@ -1,6 +1,7 @@
 """Seeds, threads, weights, validation rows, time, Ctrl-C."""
 
 import _thread
+import signal
 import threading
 import time
 
@@ -172,6 +173,15 @@ def test_hardly_any_time():
     assert np.isfinite(clf.predict_proba(X)).all()
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, which background jobs of a shell do not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_interrupt_keeps_the_best_so_far(n_jobs):
     X, y = make_table(n_rows=500)
