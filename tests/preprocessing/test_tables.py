@@ -293,4 +293,4 @@ def test_strings_of_which_all_are_missing(dtype):
     table = pd.DataFrame({"a": pd.Series([None] * 3, dtype=dtype), "b": [1, 2, 3]})
     encoder, Z = encode(table)
     assert Z.shape == (3, 1)
-    assert encoder.is_categorical_.tolist() == [dtype != "object", False]
+    assert encoder.is_categorical_.tolist() == [table["a"].dtype != object, False]
