@@ -25,8 +25,9 @@ DTYPES = ("float32", "float64")
 def warm_up(dtype):
     """Compile whatever a network of ``dtype`` can need, or load it from the cache."""
     dtype = np.dtype(dtype)
-    for recipe in RECIPES.values():
-        parametric_addresses(recipe.activation, dtype, training=True)
+    if dtype == np.float32:  # the only one of the estimators for tables
+        for recipe in RECIPES.values():
+            parametric_addresses(recipe.activation, dtype, training=True)
     for kernel in ENTRY_KERNELS:
         if kernel.form is not None:
             address(kernel, dtype)

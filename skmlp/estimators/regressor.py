@@ -2,7 +2,6 @@
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
 from skmlp.estimators.base import BaseMLP
@@ -475,10 +474,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if self.loss != "quantile":
             return super().score(X, y, sample_weight)
         _, y_pred = self._predict_raw(X)
-        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
-        check_consistent_length(y_pred, y, sample_weight)
-        Y = np.broadcast_to(y.reshape(len(y), -1), y_pred.shape)
-        return self._targets().score(Y, y_pred, sample_weight)
+        return self._targets().score_users(y, y_pred, sample_weight)
 
     def _learn_targets(self, y, incremental):
         targets = self._targets()

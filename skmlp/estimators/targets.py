@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import d2_pinball_score
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from skmlp.core.inputs import read_only
@@ -321,6 +322,13 @@ class RealTargets(Targets):
     def decode(self, Y):
         """Users' targets."""
         return without_single_column(Y[:, :1] if self.core_loss == "quantiles" else Y)
+
+    def score_users(self, y, y_pred, sample_weight):
+        """The score of users' targets, which each quantile is compared with."""
+        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
+        check_consistent_length(y_pred, y, sample_weight)
+        Y = np.broadcast_to(y.reshape(len(y), -1), y_pred.shape)
+        return self.score(Y, y_pred, sample_weight)
 
     def score(self, Y, y_pred, sample_weight):
         """R2 of predictions after the link, or D2 of quantiles."""

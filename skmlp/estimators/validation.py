@@ -74,18 +74,22 @@ def own_validation(estimator, given, training, dtype):
         X_val, y_val, sample_weight_val = given
         X, y = estimator._validate_rows(X_val, y_val, resume=True)
         Y, weight = encoded(training.targets, X, y, sample_weight_val)
-    n_targets = training.Y.shape[1]
-    if Y.shape[1] != n_targets:
-        raise ValueError(
-            f"y_val has {Y.shape[1]} targets, but y has {n_targets}: pass the same"
-            " targets for the rows of X_val."
-        )
+    check_same_targets(Y, training.Y)
     if X.shape[0] < 2 and is_regressor(estimator) and estimator.scoring is None:
         raise ValueError(
             "R2 is not defined for a single validation row: pass two rows or more,"
             " or choose scoring='loss'."
         )
     return make_validation(X, Y, weight, dtype, training.targets)
+
+
+def check_same_targets(Y_val, Y):
+    """Refuse encoded targets of another number than those of training."""
+    if Y_val.shape[1] != Y.shape[1]:
+        raise ValueError(
+            f"y_val has {Y_val.shape[1]} targets, but y has {Y.shape[1]}: pass the same"
+            " targets for the rows of X_val."
+        )
 
 
 class Judge:

@@ -22,7 +22,11 @@ from skmlp.estimators.gate import (
 from skmlp.estimators.numbers import CheckedParameters, as_sizes, check_size
 from skmlp.estimators.publishing import Publishing
 from skmlp.estimators.split import Rows, counting_rows, weights_relative_to
-from skmlp.estimators.validation import check_given, errors_that_name
+from skmlp.estimators.validation import (
+    check_given,
+    check_same_targets,
+    errors_that_name,
+)
 from skmlp.preprocessing.columns import is_missing
 from skmlp.preprocessing.validation import is_plain
 from skmlp.tabular.ensemble import Ensemble
@@ -69,9 +73,7 @@ class Fitted(NamedTuple):
 
     def predict(self, X):
         """Mean prediction of the ensemble for rows of a checked table."""
-        return self.ensemble.predict(
-            make_data(self.table.transform(X), np.dtype(np.float32))
-        )
+        return self.ensemble.predict(make_data(self.table.transform(X), _DTYPE))
 
 
 class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
@@ -186,7 +188,7 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
         y = self._check_y(X, y)
         targets = self._learn_targets(y)
         rows = _with_targets(X, y, sample_weight, targets)
-        n_rows = X.shape[0] if rows.weight is None else np.count_nonzero(rows.weight)
+        n_rows = counting_rows(X.shape[0], rows.weight).size
         if n_rows < 2:
             raise ValueError(
                 f"n_samples = {n_rows} with a positive weight: at least 2 are needed,"
@@ -218,11 +220,7 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
             X_val, y_val, weight = given
             X = check_table(self, X_val, reset=False)
             own = _with_targets(X, self._check_y(X, y_val), weight, rows.targets)
-        if own.Y.shape[1] != rows.Y.shape[1]:
-            raise ValueError(
-                f"y_val has {own.Y.shape[1]} targets, but y has {rows.Y.shape[1]}: pass"
-                " the same targets for the rows of X_val."
-            )
+        check_same_targets(own.Y, rows.Y)
         return own
 
     def _make_table(self, rows):

@@ -8,6 +8,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 
 from skmlp.estimators.gate import native, under_usual_errors
+from skmlp.estimators.split import counting_rows
 from skmlp.estimators.targets import ClassTargets, codes_of, fitted_binarizer
 from skmlp.tabular.base import BaseTabularMLP
 from skmlp.tabular.calibration import fit_temperature, sharpen
@@ -269,8 +270,8 @@ default="from_dtype"
 
     def _make_finish(self, held_out, scale, targets):
         exclusive = targets.y_type == "multiclass"
-        Y, _, weight = held_out
-        n_rows, factor = len(Y) if weight is None else np.count_nonzero(weight), 0.0
+        n_rows = counting_rows(len(held_out.Y), held_out.weight).size
+        factor = 0.0
         if self.calibrate:
             factor = fit_temperature(*held_out, exclusive=exclusive)
         return Calibration(factor, n_rows, exclusive)

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skmlp.estimators.gate import under_usual_errors
@@ -303,10 +302,7 @@ default="from_dtype"
         """
         fitted, predicted = self._predict(X)
         y_pred, _ = fitted.finish(predicted)
-        y = check_array(y, ensure_2d=False, dtype="numeric", input_name="y")
-        check_consistent_length(y_pred, y, sample_weight)
-        Y = np.broadcast_to(y.reshape(len(y), -1), y_pred.shape)
-        return fitted.targets.score(Y, y_pred, sample_weight)
+        return fitted.targets.score_users(y, y_pred, sample_weight)
 
     def _learn_targets(self, y):
         targets = RealTargets(

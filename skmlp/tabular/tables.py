@@ -11,6 +11,8 @@ from skmlp.preprocessing import TabularEncoder
 from skmlp.preprocessing.columns import as_table
 from skmlp.preprocessing.piecewise import edges_of
 
+_NO_KNOTS = np.zeros(0, np.float32)
+
 
 class DenseTable:
     """Numbers and categories, encoded.
@@ -53,15 +55,12 @@ class DenseTable:
         n_numbers = encoder.n_numbers_
         n_pieces = _for_each(n_numbers, recipe.n_pieces, recipe.most_pieces)
         n_waves = _for_each(n_numbers, recipe.n_waves, recipe.most_waves)
-        weight = data.sample_weight[rows] if data.sample_weight.size else None
-        columns, knots = [], [np.zeros(0, np.float32)]
-        for j in range(n_numbers):
-            own = _knots(data.X[rows, j], n_pieces, weight)
-            columns.append(Column("number", max(own.size - 1, 0), n_waves=n_waves))
-            knots.append(own)
+        knots = [_knots(data, rows, j, n_pieces) for j in range(n_numbers)]
+        sizes = [max(own.size - 1, 0) for own in knots]
+        columns = [Column("number", size, n_waves=n_waves) for size in sizes]
         columns += [Column()] * encoder.n_indicators_
         columns += [_of_categories(size, recipe) for size in encoder.cardinalities_]
-        return tuple(columns) or (Column(),), np.concatenate(knots)
+        return tuple(columns) or (Column(),), np.concatenate([*knots, _NO_KNOTS])
 
 
 class SparseTable:
@@ -86,7 +85,7 @@ class SparseTable:
 
     def columns(self, recipe, data, rows):
         """Nothing: the network takes them as they are."""
-        return (), np.zeros(0, np.float32)
+        return (), _NO_KNOTS
 
 
 def _for_each(n_columns, n_own, most):
@@ -95,12 +94,13 @@ def _for_each(n_columns, n_own, most):
     return n_own if n_own > 1 else 0
 
 
-def _knots(values, n_pieces, weight):
-    """Ends of pieces, or none where two would do."""
+def _knots(data, rows, j, n_pieces):
+    """Ends of a column's pieces, or none where two would do."""
     if n_pieces == 0:
-        return np.zeros(0, np.float32)
-    knots = np.unique(edges_of(values, n_pieces, weight).astype(np.float32))
-    return knots if knots.size > 2 else np.zeros(0, np.float32)
+        return _NO_KNOTS
+    weight = data.sample_weight[rows] if data.sample_weight.size else None
+    knots = np.unique(edges_of(data.X[rows, j], n_pieces, weight).astype(np.float32))
+    return knots if knots.size > 2 else _NO_KNOTS
 
 
 def _of_categories(size, recipe):
