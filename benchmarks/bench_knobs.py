@@ -68,9 +68,10 @@ def unscaled_input():
 KNOBS = {
     BASE: recipe,
     "nothing (another seed)": recipe,
-    "no waves": partial(recipe, n_waves=0),
-    "12 pieces beside the waves": partial(recipe, n_pieces=12),
-    "12 pieces, no waves": partial(recipe, n_pieces=12, n_waves=0),
+    "waves for all tables": partial(recipe, encodings=("waves",)),
+    "pieces for all tables": partial(recipe, encodings=("pieces",)),
+    "neither waves nor pieces": partial(recipe, n_waves=0, n_pieces=0),
+    "48 pieces": partial(recipe, n_pieces=48),
     "16 waves": partial(recipe, n_waves=16),
     "wave scale 0.5": partial(recipe, wave_scale=0.5),
     "no scale of the input": unscaled_input,

@@ -31,8 +31,9 @@ from skmlp.preprocessing.columns import is_missing
 from skmlp.preprocessing.validation import is_plain
 from skmlp.tabular.ensemble import Ensemble
 from skmlp.tabular.members import Task, default_jobs
-from skmlp.tabular.network import make_network
-from skmlp.tabular.recipe import QUALITIES, make_recipe
+from skmlp.tabular.network import make_designs
+from skmlp.tabular.pilot import choose_design
+from skmlp.tabular.recipe import ENCODINGS, QUALITIES, make_recipe
 from skmlp.tabular.tables import check_table, make_table
 from skmlp.tabular.training import make_tasks, train_ensemble
 from skmlp.training.rows import TrainingRows, make_data
@@ -82,6 +83,7 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
     _parameter_constraints: dict = {
         "quality": [StrOptions(set(QUALITIES))],
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+        "number_encoding": [StrOptions({"auto", *ENCODINGS})],
         "hidden_layer_sizes": [
             "array-like",
             Interval(Integral, 1, None, closed="left"),
@@ -172,12 +174,15 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
         validation = self._validation_rows(given, rows) if has_validation else None
         table = self._make_table(rows)
         scale = self._scale_of_targets(rows)
-        whole = self._make_task(table, rows, scale, deadline)
+        whole, designs = self._make_task(table, rows, scale, deadline)
         if validation is not None:
             validation = _encoded(table, validation, scale), validation.weight
         codes, fraction = self._codes(rows), self.validation_fraction
         tasks = make_tasks(whole, validation, codes, fraction, random_state)
         seeds = random_state.randint(_LARGEST_SEED, size=len(tasks)).tolist()
+        design = choose_design(designs, tasks[0], seeds[0], n_jobs=self._n_jobs())
+        self.number_encoding_ = design.encoding
+        whole, *tasks = (task._replace(design=design) for task in (whole, *tasks))
         trained = self._train_members(whole, tasks, seeds)
         finish = self._make_finish(trained.held_out, scale, rows.targets)
         self._fitted = Fitted(table, trained.ensemble, rows.targets, finish)
@@ -227,18 +232,18 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
         return make_table(rows.X, self.categorical_features).fit(rows.X, rows.weight)
 
     def _make_task(self, table, rows, scale, deadline):
-        """What a member would be trained for on all rows that count."""
+        """(what a member would be trained for on all rows that count, its designs to
+        choose from)."""
         counting = counting_rows(rows.X.shape[0], rows.weight)
         weight, _ = weights_relative_to(rows.weight, counting)
         data = _encoded(table, rows, scale, weight)
         recipe = self._recipe(counting.size)
         some = counting[:: -(-counting.size // _ROWS_FOR_KNOTS)]
-        columns, knots = table.columns(recipe, data, some)
         n_outputs = rows.targets.n_outputs(rows.Y)
         check_size([data.X.shape[1], *recipe.hidden_layer_sizes, n_outputs])
-        return Task(
-            architecture=make_network(data.X.shape[1], columns, n_outputs, recipe),
-            knots=knots,
+        designs = make_designs(table, data, some, n_outputs, recipe)
+        whole = Task(
+            design=designs[0],
             training=TrainingRows(data, counting),
             validation=None,
             validation_weight=None,
@@ -247,12 +252,18 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
             recipe=recipe,
             deadline=deadline,
         )
+        return whole, designs
 
     def _recipe(self, n_rows):
         given = {name: getattr(self, name) for name in _OF_RECIPE}
         if self.hidden_layer_sizes is not None:
             given["hidden_layer_sizes"] = tuple(as_sizes(self.hidden_layer_sizes))
+        if self.number_encoding != "auto":
+            given["encodings"] = (self.number_encoding,)
         return make_recipe(self._kind, self.quality, n_rows, **given)
+
+    def _n_jobs(self):
+        return default_jobs(self.n_jobs)
 
     def _train_members(self, whole, tasks, seeds):
         history = []
@@ -266,9 +277,8 @@ class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
                     f" = {error:.6f}, {seconds:.1f} s"
                 )
 
-        n_jobs = default_jobs(self.n_jobs)
         trained = train_ensemble(
-            whole, tasks, seeds, refit=self.refit, n_jobs=n_jobs, show=show
+            whole, tasks, seeds, refit=self.refit, n_jobs=self._n_jobs(), show=show
         )
         names = "member", "step", "loss", "validation_error", "seconds"
         history.sort()  # members train side by side

@@ -20,13 +20,26 @@ def gaussian(Y, predicted, hyper):
     return (np.log(std) + ((Y - mean) / std) ** 2 / 2).sum(axis=1)
 
 
+def log_deviation_of_squares(error):
+    return np.log(error) / 2
+
+
+def log_deviation_of_likelihood(error):
+    return error
+
+
+SQUARED = squared, log_deviation_of_squares
+PINBALL = pinball, np.log
+GAUSSIAN = gaussian, log_deviation_of_likelihood
+
+# Of rows; how the logarithm of typical deviations follows from the mean.
 ERRORS = {
-    "binary_log_loss": squared,
-    "log_loss": squared,
-    "squared_error": squared,
-    "quantile": pinball,
-    "quantiles": pinball,
-    "gaussian_nll": gaussian,
+    "binary_log_loss": SQUARED,
+    "log_loss": SQUARED,
+    "squared_error": SQUARED,
+    "quantile": PINBALL,
+    "quantiles": PINBALL,
+    "gaussian_nll": GAUSSIAN,
 }
 
 
@@ -41,5 +54,13 @@ def mean_error(objective, Y, predicted, weight):
         After the link.
     weight : ndarray of shape (n_rows,) or None
     """
-    errors = ERRORS[objective.loss](Y, predicted, objective.hyper)
+    of_rows, _ = ERRORS[objective.loss]
+    errors = of_rows(Y, predicted, objective.hyper)
     return float(np.average(errors, weights=weight))
+
+
+def log_deviation(objective, error):
+    """Logarithm, up to a constant, of the deviations that belong to a mean error."""
+    _, of_mean = ERRORS[objective.loss]
+    with np.errstate(divide="ignore"):
+        return of_mean(error)

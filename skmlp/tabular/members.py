@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skmlp.core.architecture import Architecture
 from skmlp.core.inputs import Data
 from skmlp.machine.threads import n_threads
 from skmlp.tabular.errors import mean_error
-from skmlp.tabular.network import first_weights, rate_factors
+from skmlp.tabular.network import Design, first_weights, rate_factors
 from skmlp.tabular.recipe import Recipe
 from skmlp.training.fit import Fit
 from skmlp.training.inference import predict
@@ -37,9 +36,7 @@ class Task(NamedTuple):
 
     Attributes
     ----------
-    architecture : Architecture
-    knots : ndarray of shape (n_knots,)
-        Of the pieces of its columns.
+    design : Design
     training : TrainingRows
     validation : Data or None
     validation_weight : ndarray of shape (n_validation_rows,) or None
@@ -50,8 +47,7 @@ class Task(NamedTuple):
         When training must have ended, by `time.perf_counter`.
     """
 
-    architecture: Architecture
-    knots: np.ndarray
+    design: Design
     training: TrainingRows
     validation: Data | None
     validation_weight: Any
@@ -59,6 +55,10 @@ class Task(NamedTuple):
     link: str
     recipe: Recipe
     deadline: float | None = None
+
+    @property
+    def architecture(self):
+        return self.design.architecture
 
     def error(self, predicted):
         """Mean error of predictions for the validation rows."""
@@ -179,7 +179,7 @@ def _make_fit(task, seed, n_steps):
     random_state = np.random.RandomState(seed)
     rows = task.training.rows
     training = task.training._replace(rows=rows.copy())
-    fixed = task.architecture, task.knots, training.data, rows, random_state
+    fixed = task.design, training.data, rows, random_state
     steps_per_checkpoint = -(-n_steps // task.recipe.n_checkpoints)
     n_checkpoints = -(-n_steps // steps_per_checkpoint)
     fit = Fit(

@@ -1,8 +1,10 @@
 """The network for a table: architecture, first weights, rates."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from skmlp.core.architecture import make_architecture
+from skmlp.core.architecture import Architecture, make_architecture
 from skmlp.core.layout import (
     bias_views,
     embedding_view,
@@ -27,6 +29,55 @@ _RATES = {
     "tables": 1.0,
     "mixes": 0.1,
 }
+
+
+class Design(NamedTuple):
+    """What all members have in common.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    knots : ndarray of shape (n_knots,)
+        Ends of the pieces of its columns.
+    """
+
+    architecture: Architecture
+    knots: np.ndarray
+
+    @property
+    def encoding(self):
+        """Of numbers: "pieces", "waves", or None if they stay single numbers."""
+        if self.knots.size:
+            return "pieces"
+        has_waves = any(column.n_waves for column in self.architecture.columns)
+        return "waves" if has_waves else None
+
+    def resized(self, recipe):
+        """The same for a network of the recipe's hidden layers."""
+        own = self.architecture
+        sizes = own.layout().n_columns, own.columns, own.sizes[-1]
+        return self._replace(architecture=make_network(*sizes, recipe))
+
+
+def make_designs(table, data, rows, n_outputs, recipe):
+    """Networks for an encoded table, one for each encoding that makes a difference.
+
+    Parameters
+    ----------
+    table : DenseTable or SparseTable
+    data : Data
+        Encoded.
+    rows : ndarray of int
+        Whose quantiles are the knots.
+    n_outputs : int
+    recipe : Recipe
+    """
+    designs = {}
+    for encoding in recipe.encodings:
+        columns, knots = table.columns(recipe, encoding, data, rows)
+        architecture = make_network(data.X.shape[1], columns, n_outputs, recipe)
+        designs.setdefault(columns, Design(architecture, knots))
+    return list(designs.values())
 
 
 def make_network(n_columns, columns, n_outputs, recipe):
@@ -58,13 +109,14 @@ def rate_factors(architecture, loss):
     return np.array(factors)
 
 
-def first_weights(architecture, knots, data, rows, random_state, wave_scale):
+def first_weights(design, data, rows, random_state, wave_scale):
     """A new flat vector, by which units have a deviation of one on the data.
 
     Weights are normal, divided by the standard deviation of what they give; a bias is
     minus a random mean of five of these values (Holzmüller et al., 2024). Waves begin
     with a scale of zero, so that the first network is one without them.
     """
+    architecture, knots = design
     layout = architecture.layout()
     params = np.zeros(layout.n_total, data.X.dtype)
     knots_view(params, layout)[:] = knots

@@ -11,6 +11,7 @@ from typing import Any
 from skmlp.core.activations import ACTIVATIONS
 from skmlp.training.schedules import CosLog, FlatCosine
 
+ENCODINGS = "waves", "pieces"
 _USUAL_ROWS = 7500
 _FEWER_STEPS, _MORE_STEPS = 0.35, 4.0
 _RATE, _DECLINE = CosLog(4), FlatCosine()
@@ -26,6 +27,8 @@ class Recipe:
     activation : str
     parametric : bool
         Whether units mix their activation with the identity.
+    encodings : tuple of str
+        What numbers may be encoded by. If there are two, a pilot chooses.
     n_pieces, n_waves : int
         Of each column of numbers.
     most_pieces, most_waves : int
@@ -56,7 +59,8 @@ class Recipe:
     hidden_layer_sizes: tuple = (256, 256, 256)
     activation: str = "selu"
     parametric: bool = True
-    n_pieces: int = 0
+    encodings: tuple = ENCODINGS
+    n_pieces: int = 24
     most_pieces: int = 1024
     n_waves: int = 8
     most_waves: int = 1024
@@ -66,7 +70,7 @@ class Recipe:
     learning_rate_init: float = 0.04
     learning_rate: Any = _RATE
     beta_2: float = 0.95
-    n_steps: int = 1650
+    n_steps: int = 1500
     batch_size: int = 128
     n_checkpoints: int = 24
     n_members: int = 3
@@ -81,12 +85,18 @@ _REGRESSOR = Recipe(activation="mish", learning_rate_init=0.07)
 _QUALITIES = {
     "fast": {
         "hidden_layer_sizes": (256, 256),
-        "n_steps": 1800,
+        "n_steps": 1450,
         "n_members": 1,
         "n_models": 3,
     },
     "default": {},
-    "best": {"n_steps": 2000, "batch_size": 256, "n_members": 5, "n_models": 3},
+    "best": {
+        "n_steps": 2000,
+        "batch_size": 256,
+        "n_members": 5,
+        "n_models": 3,
+        "n_pieces": 48,
+    },
 }
 RECIPES = {
     (kind, quality): replace(recipe, **own)

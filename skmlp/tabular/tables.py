@@ -40,12 +40,14 @@ class DenseTable:
         encoded = self._encoder.transform(X)
         return encoded if encoded.shape[1] else np.zeros((len(encoded), 1), np.float32)
 
-    def columns(self, recipe, data, rows):
+    def columns(self, recipe, encoding, data, rows):
         """(what the encoded columns become in the input layer, knots of all pieces).
 
         Parameters
         ----------
         recipe : Recipe
+        encoding : {"waves", "pieces"}
+            Of numbers.
         data : Data
             Encoded.
         rows : ndarray of int
@@ -53,8 +55,11 @@ class DenseTable:
         """
         encoder = self._encoder
         n_numbers = encoder.n_numbers_
-        n_pieces = _for_each(n_numbers, recipe.n_pieces, recipe.most_pieces)
-        n_waves = _for_each(n_numbers, recipe.n_waves, recipe.most_waves)
+        n_pieces = n_waves = 0
+        if encoding == "pieces":
+            n_pieces = _for_each(n_numbers, recipe.n_pieces, recipe.most_pieces)
+        if encoding == "waves" or not n_pieces:
+            n_waves = _for_each(n_numbers, recipe.n_waves, recipe.most_waves)
         knots = [_knots(data, rows, j, n_pieces) for j in range(n_numbers)]
         sizes = [max(own.size - 1, 0) for own in knots]
         columns = [Column("number", size, n_waves=n_waves) for size in sizes]
@@ -83,7 +88,7 @@ class SparseTable:
         scaled.data *= self._scale[scaled.indices]
         return scaled.astype(np.float32)
 
-    def columns(self, recipe, data, rows):
+    def columns(self, recipe, encoding, data, rows):
         """Nothing: the network takes them as they are."""
         return (), _NO_KNOTS
 
@@ -98,7 +103,9 @@ def _knots(data, rows, j, n_pieces):
     """Ends of a column's pieces, or none where two would do."""
     if n_pieces == 0:
         return _NO_KNOTS
-    weight = data.sample_weight[rows] if data.sample_weight.size else None
+    weight = None
+    if data.sample_weight.size:
+        weight = data.sample_weight[rows].astype(np.float64)
     knots = np.unique(edges_of(data.X[rows, j], n_pieces, weight).astype(np.float32))
     return knots if knots.size > 2 else _NO_KNOTS
 

@@ -11,6 +11,7 @@ from tabular.problems import make_estimator, make_table
 BAD_PARAMETERS = {
     "quality": ["slow", None, 1],
     "categorical_features": ["all", 3, ["nowhere"], [77], [True], [1.5]],
+    "number_encoding": ["splines", None, 3],
     "hidden_layer_sizes": [0, (10, -1), "10", (2.5,), 10**30],
     "activation": ["sigmoid", 1],
     "learning_rate_init": [0, -1, "fast", np.nan],

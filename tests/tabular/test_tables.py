@@ -14,7 +14,7 @@ from tabular.problems import make_estimator, make_table, predictions
 from skmlp import TabularMLPClassifier, TabularMLPRegressor
 from skmlp.core.layout import knots_view
 from skmlp.preprocessing import PiecewiseLinearEncoder
-from skmlp.tabular.network import first_weights, make_network
+from skmlp.tabular.network import Design, first_weights, make_network
 from skmlp.tabular.recipe import make_recipe
 from skmlp.tabular.tables import DenseTable
 from skmlp.training.rows import make_data
@@ -229,14 +229,20 @@ def test_pieces():
     X[:, 1] = X[:, 1] > 0  # two values need no pieces
     table = DenseTable(None).fit(X, None)
     data = make_data(table.transform(X), np.dtype(np.float32))
-    recipe = make_recipe("regressor", "fast", 200, n_pieces=4, n_waves=2)
-    columns, knots = table.columns(recipe, data, np.arange(200))
+    recipe = make_recipe("regressor", "fast", 200, n_pieces=4)
+    columns, knots = table.columns(recipe, "pieces", data, np.arange(200))
     assert [column.size for column in columns] == [4, 0, 4]
     edges = PiecewiseLinearEncoder(n_bins=4).fit(data.X).edges_
     np.testing.assert_allclose(knots, np.concatenate([edges[0], edges[2]]), rtol=1e-6)
     network = make_network(3, columns, 1, recipe)
     random_state = np.random.RandomState(0)
-    fixed = network, knots, data, np.arange(200), random_state, recipe.wave_scale
+    fixed = (
+        Design(network, knots),
+        data,
+        np.arange(200),
+        random_state,
+        recipe.wave_scale,
+    )
     params = first_weights(*fixed)
     np.testing.assert_array_equal(knots_view(params, network.layout()), knots)
     assert np.isfinite(params).all()
