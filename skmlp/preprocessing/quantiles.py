@@ -17,7 +17,7 @@ class SortedColumn:
     ----------
     values : ndarray of shape (n_rows,), float32 or float64
         Gaps are NaN.
-    weight : ndarray of shape (n_rows,), float64, or None, default=None
+    weight : ndarray of shape (n_rows,), float32 or float64, or None, default=None
         Weights, not negative. Rows of weight zero do not count.
 
     Attributes
@@ -48,7 +48,7 @@ class SortedColumn:
         values, weight = values[counts], weight[counts]
         order = np.argsort(values, kind="stable")
         self.values = values[order]
-        self.ends = np.cumsum(weight[order])
+        self.ends = np.cumsum(weight[order], dtype=np.float64)
         if len(order):
             self.ends /= min(1, self.ends[-1] / len(order))
 

@@ -103,9 +103,7 @@ def _knots(data, rows, j, n_pieces):
     """Ends of a column's pieces, or none where two would do."""
     if n_pieces == 0:
         return _NO_KNOTS
-    weight = None
-    if data.sample_weight.size:
-        weight = data.sample_weight[rows].astype(np.float64)
+    weight = data.sample_weight[rows] if data.sample_weight.size else None
     knots = np.unique(edges_of(data.X[rows, j], n_pieces, weight).astype(np.float32))
     return knots if knots.size > 2 else _NO_KNOTS
 
