@@ -6,7 +6,13 @@ end here, with an error instead of somebody else's memory.
 
 
 def check_network(layout, params, data):
-    """Refuse a vector or rows that are not those of the layout.
+    """Refuse vectors or rows that are not those of the layout.
+
+    Parameters
+    ----------
+    layout : Layout
+    params : ndarray of shape (n_total,) or (n_vectors, n_total)
+    data : Data
 
     Raises
     ------
@@ -16,7 +22,7 @@ def check_network(layout, params, data):
     X, indptr, dtype = data.X, data.indptr, params.dtype
     fits = (
         dtype.char in "fd"
-        and params.size == layout.n_total
+        and params.shape[-1] == layout.n_total
         and params.flags.c_contiguous
         and X.shape[1] == layout.n_columns
         and X.dtype == dtype
@@ -32,7 +38,7 @@ def check_network(layout, params, data):
     if not fits:
         _refuse(
             f"a network of {layout.n_total} numbers and {layout.n_columns} features"
-            f" got {params.size} {dtype} and rows of {X.shape[1]} {X.dtype}"
+            f" got {params.shape[-1]} {dtype} and rows of {X.shape[1]} {X.dtype}"
         )
 
 

@@ -295,6 +295,14 @@ def front_scale_view(params, layout):
     return params[layout.table[0, _SCALE] : layout.table[1, _SCALE]]
 
 
+def without_front_scale(params, layout):
+    """The vector of the same network with its first matrix scaled, not its input."""
+    first, last = layout.table[:2, _SCALE]
+    folded = np.delete(params, slice(first, last))
+    weight_views(folded, layout)[0][:] *= params[first:last, np.newaxis]
+    return folded
+
+
 def mix_views(params, layout):
     """List of the mixes of all layers, empty where the activation has none."""
     starts = np.append(layout.table[1:, _MIX], layout.table[0, _EMBEDDING])
@@ -311,9 +319,10 @@ def knots_view(params, layout):
     return params[layout.table[0, _KNOTS] :]
 
 
-def start_normalization(params, layout):
-    """Set scales to one, running means to zero and running variances to one."""
-    for view in scale_views(params, layout):
+def start_scales(params, layout):
+    """Set all scales and mixes to one, running means to zero and variances to one."""
+    front_scale_view(params, layout)[:] = 1
+    for view in scale_views(params, layout) + mix_views(params, layout):
         view[:] = 1
     for view in running_views(params, layout):
         view[:] = [[0], [1]]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skmlp.core.architecture import Architecture
+from skmlp.core.layout import without_front_scale
 from skmlp.training.inference import predict_each
 
 
@@ -16,20 +17,30 @@ class Ensemble(NamedTuple):
     architecture : Architecture
     link : str
         From the raw prediction to what is predicted.
-    params : tuple of ndarray of shape (n_total,)
+    vectors : ndarray of shape (n_models, n_total)
+        Their parameters.
     shares : ndarray of shape (n_models,)
         They sum to one.
     """
 
     architecture: Architecture
     link: str
-    params: tuple
+    vectors: np.ndarray
     shares: np.ndarray
 
     def predict(self, data):
         """Mean prediction for rows, after the link."""
-        parts = predict_each(self.architecture, self.params, data, link=self.link)
+        parts = predict_each(self.architecture, self.vectors, data, link=self.link)
         return mean_prediction(parts, self.shares, self.link)
+
+
+def make_ensemble(architecture, link, vectors, shares):
+    """An ensemble that predicts what these networks do, in less time."""
+    if architecture.scaled_input:
+        layout = architecture.layout()
+        vectors = [without_front_scale(params, layout) for params in vectors]
+        architecture = architecture._replace(scaled_input=False)
+    return Ensemble(architecture, link, np.array(vectors), np.array(shares))
 
 
 def mean_prediction(predictions, shares, link):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmlp.core.inputs import read_only
-from skmlp.tabular.ensemble import Ensemble, mean_prediction
+from skmlp.tabular.ensemble import Ensemble, make_ensemble, mean_prediction
 from skmlp.tabular.folds import make_folds
 from skmlp.tabular.members import train_members
 from skmlp.tabular.selection import select
@@ -194,9 +194,9 @@ def _trained_anew(whole, seeds, chosen, n_jobs):
 
 
 def _average(whole, chosen):
-    params, shares = [], []
+    vectors, shares = [], []
     for own in chosen.values():
         total = sum(count for _, count in own) * len(chosen)
-        params += [checkpoint.params for checkpoint, _ in own]
+        vectors += [checkpoint.params for checkpoint, _ in own]
         shares += [count / total for _, count in own]
-    return Ensemble(whole.architecture, whole.link, tuple(params), np.array(shares))
+    return make_ensemble(whole.architecture, whole.link, vectors, shares)

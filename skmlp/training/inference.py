@@ -6,7 +6,7 @@ from skmlp.core.checks import check_network
 from skmlp.core.inputs import read_only
 from skmlp.core.losses import LINKS, LOSSES, loss_hyper
 from skmlp.core.network import prediction_network
-from skmlp.core.predict import predict_blocks
+from skmlp.core.predict import Run, predict_blocks
 from skmlp.core.workspace import make_workspace
 from skmlp.machine.jit import entry_point
 from skmlp.machine.team import ALONE
@@ -30,61 +30,61 @@ def predict(architecture, params, data, *, link="identity", layer=None):
     -------
     ndarray of shape (n_rows, n_units), of the dtype of ``params``
     """
-    (out,) = predict_each(architecture, (params,), data, link=link, layer=layer)
-    return out
+    vectors = params[np.newaxis]
+    return predict_each(architecture, vectors, data, link=link, layer=layer)[0]
 
 
 def predict_each(architecture, vectors, data, *, link="identity", layer=None):
-    """What `predict` returns for each of several vectors of one dtype, in turn."""
-    for params in vectors:
-        check_network(architecture.layout(), params, data)
-    n_blocks, block_size = _blocks(architecture, data)
-    row_flops = 2 * architecture.layout().n_weights
-    threads = Threads(n_blocks, block_size * row_flops, n_blocks * len(vectors))
-    fixed = architecture, data, vectors[0].dtype, block_size, n_blocks
-    with threads:
-        make = _predictor(*fixed, link, layer, threads)
-        for params in vectors:
-            was_alone = threads.is_lost
-            out = make(params)
-            if threads.is_lost and not was_alone:
-                # The lost thread may still write to the memory it knows.
-                make = _predictor(*fixed, link, layer, threads)
-                out = make(params)
-            yield out
+    """What `predict` returns for each of several vectors.
 
+    Parameters
+    ----------
+    architecture : Architecture
+    vectors : ndarray of shape (n_vectors, n_total)
+    data : Data
+    link, layer
+        See `predict`.
 
-def _blocks(architecture, data):
-    """How many blocks of rows there are, and their size."""
+    Returns
+    -------
+    ndarray of shape (n_vectors, n_rows, n_units)
+    """
+    check_network(architecture.layout(), vectors, data)
+    layer = len(architecture.sizes) - 1 if layer is None else layer
     block_size = prediction_block_size(architecture, data, data.n_rows)
-    return -(-data.n_rows // block_size), block_size
+    n_blocks = len(vectors) * -(-data.n_rows // block_size)
+    row_flops = 2 * architecture.layout().n_weights
+    threads = Threads(n_blocks, block_size * row_flops, n_blocks)
+    fixed = architecture, vectors, data, link, layer, block_size, n_blocks, threads
+    with threads:
+        out = _predict_blocks(*fixed)
+        if threads.is_lost:
+            # The lost thread may still write to the memory it knows.
+            out = _predict_blocks(*fixed)
+    return out
 
 
-def _predictor(architecture, data, dtype, block_size, n_blocks, link, layer, threads):
-    """A function from a vector to predictions, complete unless a thread is lost on the
-    way; its memory is new."""
-    sizes, n_rows = architecture.sizes, data.n_rows
+def _predict_blocks(
+    architecture, vectors, data, link, layer, block_size, n_blocks, threads
+):
+    """Predictions in new memory, complete unless a thread is lost on the way."""
+    dtype, rows = vectors.dtype, read_only(np.arange(data.n_rows))
     options = {"sparse": data.sparse, "training": False, "team_size": threads.most}
     workspace = make_workspace(architecture, block_size, dtype, **options)
     network = prediction_network(architecture, link, dtype, sparse=data.sparse)
-    layer = len(sizes) - 1 if layer is None else layer
+    shape = len(vectors), data.n_rows, architecture.sizes[layer]
+    out = np.empty(shape, dtype)
+    fixed = network, vectors, workspace, data, rows, out.reshape(-1, shape[2])
 
-    def make(params):
-        out = np.empty((n_rows, sizes[layer]), dtype)
+    def run(seat, first, last):
+        arguments = *fixed, Run(block_size, layer, first, last)
+        kernel = entry_point(predict_blocks, dtype, (*arguments, ALONE))
+        return last if kernel(*arguments, seat) else -1 - first
 
-        def run(seat, first, last):
-            start, stop = first * block_size, min(last * block_size, n_rows)
-            rows, part = read_only(np.arange(start, stop)), out[start:stop]
-            fixed = network, params, workspace, data, rows, part, block_size, layer
-            kernel = entry_point(predict_blocks, dtype, (*fixed, ALONE))
-            return last if kernel(*fixed, seat) else -1 - first
-
-        first, alone = 0, threads.is_lost
-        while first < n_blocks and threads.is_lost == alone:
-            first = threads.run(run, first, n_blocks)
-        return out
-
-    return make
+    first, alone = 0, threads.is_lost
+    while first < n_blocks and threads.is_lost == alone:
+        first = threads.run(run, first, n_blocks)
+    return out
 
 
 def apply_link(raw_prediction, link):

@@ -5,7 +5,7 @@ To add one: a function and a row in ``INITIALIZERS``.
 
 import numpy as np
 
-from skmlp.core.layout import bias_views, start_normalization, weight_views
+from skmlp.core.layout import bias_views, start_scales, weight_views
 
 
 def _uniform(variance):
@@ -124,6 +124,5 @@ def initialize_network(
     names = (*names, names[-1]) if names else (fallback,)
     for W, b, name in zip(*views, names):
         initialize(W, b, rng, weight_init=weight_init, activation=name)
-    if any(architecture.normalizations):
-        start_normalization(params, layout)
+    start_scales(params, layout)
     return params

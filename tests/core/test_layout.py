@@ -19,7 +19,7 @@ from skmlp.core.layout import (
     scale,
     scale_views,
     segments_of,
-    start_normalization,
+    start_scales,
     tail,
     weight_views,
     weights,
@@ -183,7 +183,7 @@ def test_scales_and_running_statistics_in_kernels():
 
     as_kernel(mark)(params, layout)
     expected = np.zeros(layout.n_total)
-    start_normalization(expected, layout)
+    start_scales(expected, layout)
     expected[-4:] = 2
     np.testing.assert_array_equal(params, expected)
 

@@ -6,7 +6,7 @@ from builders import DTYPES, make_problem, run_together
 from skmlp.core.inputs import read_only
 from skmlp.core.losses import LINKS
 from skmlp.core.network import prediction_network
-from skmlp.core.predict import predict_blocks
+from skmlp.core.predict import Run, predict_blocks
 from skmlp.core.workspace import make_workspace
 from skmlp.machine.jit import DISABLED
 
@@ -29,9 +29,10 @@ def predict(problem, link, rows, block_size, n_threads=1):
         problem.architecture, link, dtype, sparse=problem.sparse
     )
     rows = read_only(np.asarray(rows, np.intp))
-    fixed = network, problem.params, workspace, problem.data, rows, out, block_size
-    last = len(problem.layout.sizes) - 1
-    assert run_together(n_threads, lambda seat: predict_blocks(*fixed, last, seat))
+    vectors, last = problem.params[np.newaxis], len(problem.layout.sizes) - 1
+    run = Run(block_size, last, 0, -(-len(rows) // block_size))
+    fixed = network, vectors, workspace, problem.data, rows, out, run
+    assert run_together(n_threads, lambda seat: predict_blocks(*fixed, seat))
     return out
 
 

@@ -71,9 +71,11 @@ def test_long_work_is_cut_into_runs(monkeypatch):
         n_blocks.append(last - first)
         return train(*args)
 
-    def predict_blocks(network, params, workspace, data, rows, out, *where):
-        n_rows.append(rows.size)
-        return predict(network, params, workspace, data, rows, out, *where)
+    def predict_blocks(*args):
+        rows, _, run, _ = args[4:]
+        first, last = (k * run.block_size for k in (run.first, run.last))
+        n_rows.append(min(last, rows.size) - first)
+        return predict(*args)
 
     train, predict = loop.run_blocks, inference.predict_blocks
     monkeypatch.setattr(loop, "run_blocks", run_blocks)

@@ -36,7 +36,7 @@ def test_members_are_what_they_are_alone():
     X, y = make_table()
     few = make_estimator(n_members=1).fit(X, y)
     many = make_estimator(n_members=3).fit(X, y)
-    for own, other in zip(few._fitted.ensemble.params, many._fitted.ensemble.params):
+    for own, other in zip(few._fitted.ensemble.vectors, many._fitted.ensemble.vectors):
         np.testing.assert_array_equal(own, other)
 
 
@@ -121,7 +121,7 @@ def test_own_validation_rows(task):
         center, spread = y[:120].mean(), y[:120].std()
         ensemble, table = model._fitted.ensemble, model._fitted.table
         own = ensemble._replace(
-            params=ensemble.params[: len(model.members_[0].steps)],
+            vectors=ensemble.vectors[: len(model.members_[0].steps)],
             shares=np.array(model.members_[0].counts) / sum(model.members_[0].counts),
         )
         predicted = model._fitted._replace(ensemble=own).predict(X[120:])

@@ -48,8 +48,8 @@ def test_several_vectors(monkeypatch, n_threads, as_csr):
     monkeypatch.setattr(threads, "n_threads", lambda: n_threads)
     monkeypatch.setattr(blocks, "_PREDICTION_ROWS", (3, 7))
     problem = make_problem((4, 6, 2), n_rows=40, as_csr=as_csr)
-    vectors = [problem.params * factor for factor in (1.0, -0.5, 2.0)]
-    found = list(predict_each(problem.architecture, vectors, problem.data))
+    vectors = np.array([problem.params * factor for factor in (1.0, -0.5, 2.0)])
+    found = predict_each(problem.architecture, vectors, problem.data)
     for params, y_pred in zip(vectors, found):
         expected = predict(problem.architecture, params, problem.data)
         np.testing.assert_array_equal(y_pred, expected)
