@@ -151,7 +151,7 @@ class BaseMLP(Settings, FlatWeights, Recording, Publishing, BaseEstimator, ABC):
 
     def _check_choices(self, rows, validates, incremental):
         """Refuse parameters that make no sense together, or with the data."""
-        self._check_learning_rate()
+        self._check_schedules()
         is_sparse, multilabel = sparse.issparse(rows.X), rows.targets.multilabel
         case = Case(self, validates, incremental, is_sparse, multilabel)
         check_choices(case, self._conditional(), self._rules())
@@ -263,9 +263,9 @@ class BaseMLP(Settings, FlatWeights, Recording, Publishing, BaseEstimator, ABC):
             )
         if not architecture.has_parameters_of(fitted):
             raise ValueError(
-                "activation and normalization now ask for other parameters than the"
-                " network has. Training can only go on in the same network: call fit"
-                " with warm_start=False to start anew."
+                "activation, parametric_activation, normalization and scale_input now"
+                " ask for other parameters than the network has. Training can only go"
+                " on in the same network: call fit with warm_start=False to start anew."
             )
         self._network = self._network._replace(architecture=architecture)
 
@@ -404,7 +404,8 @@ class BaseMLP(Settings, FlatWeights, Recording, Publishing, BaseEstimator, ABC):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = not self.input_dropout and self.augmentation is None
+        needs_dense = self.input_dropout or self.augmentation or self.scale_input
+        tags.input_tags.sparse = not needs_dense
         return tags
 
 

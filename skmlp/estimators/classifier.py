@@ -196,6 +196,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Validation rows are weighted too.
     rho : float, default=0.9
         Decay rate of the mean square of 'rmsprop', in [0, 1).
+    parametric_activation : bool, default=False
+        Whether each hidden unit has a trained mix ``a`` of its activation with the
+        identity, ``z + a * (f(z) - z)``, which begins at 1; not for gated activations.
+    scale_input : bool, default=False
+        Whether each feature of dense X is multiplied by a trained factor, which begins
+        at 1.
+    dropout_schedule, weight_decay_schedule : str, Schedule or callable, \
+            default='constant'
+        How the rates of `dropout` and `input_dropout`, and `weight_decay`, change:
+        what `learning_rate` takes, but for 'plateau', 'invscaling' and 'adaptive'.
+        Factors are in [0, 1].
 
     Attributes
     ----------
@@ -373,6 +384,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         label_smoothing=0.0,
         class_weight=None,
         rho=0.9,
+        parametric_activation=False,
+        scale_input=False,
+        dropout_schedule="constant",
+        weight_decay_schedule="constant",
     ):
         self._store_parameters(locals())
 

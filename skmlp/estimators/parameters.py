@@ -143,6 +143,11 @@ def _kinds_of_normalization(case):
     return {*np.atleast_1d(np.asarray(case.model.normalization, object))}
 
 
+def _has_gates(model):
+    names = np.atleast_1d(np.asarray(model.activation, object))
+    return any(ACTIVATIONS[name].slope is None for name in names)
+
+
 _STOCHASTIC = Need("stochastic solvers", _is_stochastic)
 
 
@@ -173,6 +178,7 @@ def _without_sparse(name, off):
     )
 
 
+_DECLINES = [StrOptions({*SCHEDULES} - {"plateau"}), Schedule, callable]
 _DROPS_WITH_LBFGS = _not_with_lbfgs(
     lambda case: np.any(case.model.dropout) or case.model.input_dropout,
     "Dropout draws another network in each evaluation, while solver='lbfgs' needs the"
@@ -209,6 +215,24 @@ SHARED = {
         _with_normalization("batch"),
     ),
     "weight_init": Parameter(NETWORK, [StrOptions({"auto", *INITIALIZERS}), callable]),
+    "parametric_activation": Parameter(
+        NETWORK,
+        ["boolean"],
+        clashes=(
+            Clash(
+                "gated activations",
+                lambda case: (
+                    case.model.parametric_activation and _has_gates(case.model)
+                ),
+                "parametric_activation=True mixes the activation with its input, and"
+                " gated activations have two inputs: choose another activation, or"
+                " parametric_activation=False.",
+            ),
+        ),
+    ),
+    "scale_input": Parameter(
+        NETWORK, ["boolean"], clashes=(_without_sparse("scale_input", False),)
+    ),
     # Steps
     "solver": Parameter(STEPS, [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})]),
     "batch_size": Parameter(STEPS, [StrOptions({"auto"}), _count()]),
@@ -265,6 +289,11 @@ SHARED = {
         [_not_negative(Real)],
         clashes=(_without_lbfgs("weight_decay", 0),),
     ),
+    "weight_decay_schedule": Parameter(
+        REGULARIZATION,
+        _DECLINES,
+        (Need("weight_decay > 0", lambda case: case.model.weight_decay > 0),),
+    ),
     "dropout": Parameter(
         REGULARIZATION,
         [_fraction("left"), list, tuple],
@@ -274,6 +303,16 @@ SHARED = {
         REGULARIZATION,
         [_fraction("left")],
         clashes=(_DROPS_WITH_LBFGS, _without_sparse("input_dropout", 0)),
+    ),
+    "dropout_schedule": Parameter(
+        REGULARIZATION,
+        _DECLINES,
+        (
+            Need(
+                "dropout or input_dropout",
+                lambda case: np.any(case.model.dropout) or case.model.input_dropout,
+            ),
+        ),
     ),
     "clip_value": Parameter(
         REGULARIZATION,

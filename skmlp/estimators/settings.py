@@ -13,7 +13,7 @@ from skmlp.estimators.numbers import (
 )
 from skmlp.estimators.parameters import STOCHASTIC_SOLVERS
 from skmlp.machine.warning import warn
-from skmlp.training.schedules import SGD_ONLY, as_schedule
+from skmlp.training.schedules import SGD_ONLY, as_decline, as_schedule
 from skmlp.training.settings import Penalties, Stepping, Stopping
 from skmlp.training.settings import Settings as FitSettings
 
@@ -73,6 +73,8 @@ class Settings(CheckedParameters):
             input_dropout=self.input_dropout,
             norm_momentum=self.norm_momentum,
             norm_epsilon=self.norm_epsilon,
+            scaled_input=self.scale_input,
+            parametric=self.parametric_activation,
         )
 
     def _check_for_each(self, name, n_hidden):
@@ -95,7 +97,9 @@ class Settings(CheckedParameters):
         auto = self.dtype == "auto"
         return (np.float64, np.float32) if auto else (np.dtype(self.dtype),)
 
-    def _check_learning_rate(self):
+    def _check_schedules(self):
         """Refuse a schedule that fails."""
         if self.learning_rate not in SGD_ONLY:
             as_schedule(self.learning_rate)
+        for name in ("dropout_schedule", "weight_decay_schedule"):
+            as_decline(getattr(self, name), name)

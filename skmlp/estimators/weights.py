@@ -18,6 +18,13 @@ from skmlp.training.loop import Epochs
 from skmlp.training.optimizer_state import writable
 from skmlp.training.rows import TrainingRows, make_data, relative_weights
 
+# What has parameters beyond weights and biases, unless it is off.
+_MORE_PARAMETERS = {
+    "normalization": None,
+    "parametric_activation": False,
+    "scale_input": False,
+}
+
 
 class Shown(NamedTuple):
     """Lists over the vector of a network, or set before there is one.
@@ -148,12 +155,13 @@ class FlatWeights:
                 )
         if not coefs:
             raise ValueError("coefs_ must hold at least one array.")
-        if self.normalization is not None:
-            raise ValueError(
-                "coefs_ and intercepts_ do not hold the scales and statistics of"
-                f" normalization={self.normalization!r}: set normalization=None, or"
-                " call fit."
-            )
+        for name, off in _MORE_PARAMETERS.items():
+            value = getattr(self, name)
+            if value != off:
+                raise ValueError(
+                    "coefs_ and intercepts_ do not hold the scales, statistics or mixes"
+                    f" of {name}={value!r}: set {name}={off}, or call fit."
+                )
         self._check_for_each("activation", len(coefs) - 1)
         architecture = _architecture_of(coefs, self.activation)
         layout = architecture.layout()

@@ -8,7 +8,7 @@ from skmlp.training.augmentation import AugmentedRows
 from skmlp.training.loop import Epochs
 from skmlp.training.progress import Progress
 from skmlp.training.rows import RowStream
-from skmlp.training.schedules import as_schedule
+from skmlp.training.schedules import as_decline
 from skmlp.training.stopping import all_finite
 
 
@@ -65,8 +65,10 @@ class Fit:
         self._n_epochs = 1 if single else stepping.max_iter
         self._optimizer = model.take_optimizer(stepping.solver, keep=single)
         _configure(self._optimizer, stepping, stopping)
-        self._dropout_schedule = as_schedule(stepping.dropout_schedule)
-        self._decay_schedule = as_schedule(penalties.weight_decay_schedule)
+        self._dropout = as_decline(stepping.dropout_schedule, "dropout_schedule")
+        self._decay = as_decline(
+            penalties.weight_decay_schedule, "weight_decay_schedule"
+        )
         self._augmented = None
         if stepping.augmentation is not None:
             self._augmented = AugmentedRows(training, stepping.augmentation)
@@ -180,8 +182,8 @@ class Fit:
                 optimizer.moments,
                 optimizer.hyper,
                 base_rates=base_rates,
-                dropouts=self._dropout_schedule.checked_factors(clock),
-                decays=self._decay_schedule.checked_factors(clock),
+                dropouts=self._dropout.factors(clock),
+                decays=self._decay.factors(clock),
                 n_steps_before=n_steps_before,
             )
             optimizer.moments, optimizer.hyper = epochs.moments, epochs.hyper

@@ -119,26 +119,38 @@ class Schedule:
         """
         raise NotImplementedError
 
-    def checked_factors(self, clock):
+    def checked_factors(self, clock, name="learning_rate", most=inf):
         """Factors of a user's schedule, checked.
+
+        Parameters
+        ----------
+        clock : Clock
+        name : str, default="learning_rate"
+            The parameter, for messages.
+        most : float, default=inf
+            The largest factor that makes sense.
 
         Raises
         ------
         ValueError
-            If they are not numbers, finite and not negative, one or for each step.
+            If they are not numbers, finite, not negative and not above ``most``, one or
+            for each step.
         """
         with np.errstate(all="ignore"):
             factors = self.factors(clock)
-        if type(factors) is float and 0 <= factors < inf:
+        if type(factors) is float and 0 <= factors <= most and factors < inf:
             return factors
         try:
             array = np.broadcast_to(np.asarray(factors, np.float64), clock.n_steps)
         except (TypeError, ValueError, OverflowError):
             array = np.array([np.nan])
-        if not (np.isfinite(array) & (array >= 0)).all():
+        if not (np.isfinite(array) & (array >= 0) & (array <= most)).all():
+            allowed = (
+                "finite factors >= 0" if most == inf else f"factors in [0, {most}]"
+            )
             raise ValueError(
-                "learning_rate must give finite factors >= 0, one or as many as there"
-                f" are steps ({clock.n_steps}): {type(self).__name__}.factors returned"
+                f"{name} must give {allowed}, one or as many as there are steps"
+                f" ({clock.n_steps}): {type(self).__name__}.factors returned"
                 f" {shown(factors)}."
             )
         return array
@@ -429,9 +441,10 @@ class Warmup(Schedule):
 
 @dataclass(frozen=True)
 class Custom(Schedule):
-    """A user's function of progress."""
+    """A user's function of progress, given as this parameter."""
 
     function: Callable
+    name: str = "learning_rate"
 
     def __post_init__(self):
         self.curve(2, 5)
@@ -443,13 +456,13 @@ class Custom(Schedule):
             factors = np.broadcast_to(factors, progress.shape)
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(
-                "A learning_rate that is a function must turn an array of progress in"
+                f"A {self.name} that is a function must turn an array of progress in"
                 " [0, 1] into as many factors: write it with NumPy's functions, or pass"
                 f" numpy.vectorize(function). It failed with: {error}"
             ) from error
         if not (np.isfinite(factors) & (factors >= 0)).all():
             raise ValueError(
-                "A learning_rate that is a function must return finite factors >= 0,"
+                f"A {self.name} that is a function must return finite factors >= 0,"
                 f" got {factors}."
             )
         return factors
@@ -473,15 +486,50 @@ SCHEDULES = {
 SGD_ONLY = "invscaling", "adaptive"  # scikit-learn's own, applied by `OptimizerState`
 
 
-def as_schedule(learning_rate, name="learning_rate"):
+def as_schedule(given, name="learning_rate"):
     """The schedule that a name, a schedule or a function of progress stands for."""
-    if isinstance(learning_rate, Schedule):
-        return learning_rate
-    if isinstance(learning_rate, str) and learning_rate in SCHEDULES:
-        return SCHEDULES[learning_rate]
-    if callable(learning_rate) and not isinstance(learning_rate, type):
-        return Custom(learning_rate)
+    if isinstance(given, Schedule):
+        return given
+    if isinstance(given, str) and given in SCHEDULES:
+        return SCHEDULES[given]
+    if callable(given) and not isinstance(given, type):
+        return Custom(given, name)
     raise ValueError(
         f"{name} must be one of {', '.join(map(repr, SCHEDULES))}, an object such as"
-        f" skmlp.schedules.Cosine(), or a function, got {shown(learning_rate)}."
+        f" skmlp.schedules.Cosine(), or a function, got {shown(given)}."
     )
+
+
+class Decline(NamedTuple):
+    """How a penalty changes: by factors from 0 to 1, that follow no plateau.
+
+    Attributes
+    ----------
+    schedule : Schedule
+    name : str
+        The parameter that it was given as.
+    """
+
+    schedule: Schedule
+    name: str
+
+    def factors(self, clock):
+        """Factors at the steps of an epoch, checked."""
+        return self.schedule.checked_factors(clock, self.name, most=1)
+
+
+def as_decline(given, name):
+    """The `Decline` that a name, a schedule or a function of progress stands for.
+
+    Raises
+    ------
+    ValueError
+        If it stands for none.
+    """
+    schedule = as_schedule(given, name)
+    if schedule.patience is not None:
+        raise ValueError(
+            f"{name} cannot wait for a plateau, as {shown(given)} does: choose a"
+            " schedule that follows progress, such as 'cosine'."
+        )
+    return Decline(schedule, name)

@@ -1,4 +1,4 @@
-"""Normalization and dropout, as users meet them."""
+"""Normalization, dropout and trained scales, as users meet them."""
 
 import pickle
 
@@ -11,6 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from skmlp import MLPClassifier, MLPRegressor
+from skmlp.core.layout import front_scale_view, mix_views
+from skmlp.schedules import Plateau, Warmup
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -21,6 +23,8 @@ CONFIGURATIONS = [
     {"input_dropout": 0.2},
     {"normalization": ["batch", None], "dropout": [0.0, 0.4], "activation": "tanh"},
     {"activation": ["tanh", "relu"], "normalization": ("layer", "batch")},
+    {"scale_input": True, "parametric_activation": True, "dropout": 0.2},
+    {"parametric_activation": True, "normalization": "batch"},
 ]
 each_configuration = pytest.mark.parametrize("options", CONFIGURATIONS, ids=str)
 
@@ -182,6 +186,16 @@ def test_dropout_in_blocks_is_dropout_of_the_minibatch():
         ({"dropout": 1.0}, "'dropout' parameter"),
         ({"dropout": 0.1, "solver": "lbfgs"}, "Dropout draws another network"),
         ({"input_dropout": 0.1, "solver": "lbfgs"}, "Dropout draws another network"),
+        ({"parametric_activation": True, "activation": "glu"}, "choose another"),
+        ({"dropout_schedule": "adaptive"}, "'dropout_schedule' parameter"),
+        ({"dropout_schedule": "plateau"}, "'dropout_schedule' parameter"),
+        ({"dropout_schedule": Plateau()}, "dropout_schedule cannot wait"),
+        ({"dropout_schedule": Warmup("plateau")}, "dropout_schedule cannot wait"),
+        ({"weight_decay_schedule": np.negative}, "weight_decay_schedule that is a"),
+        (
+            {"dropout_schedule": np.exp, "dropout": 0.1},
+            r"dropout_schedule must give factors in \[0, 1\]",
+        ),
         ({"normalization": "batch", "solver": "lbfgs"}, "Running statistics"),
         ({"normalization": [None, "batch"], "solver": "lbfgs"}, "Running statistics"),
     ],
@@ -193,22 +207,110 @@ def test_refused(options, message):
         classifier(**options).fit(X, y)
 
 
-def test_input_dropout_needs_dense_rows():
+@pytest.mark.parametrize("options", [{"input_dropout": 0.1}, {"scale_input": True}])
+def test_what_changes_the_input_needs_dense_rows(options):
     X, y = classes()
-    with pytest.raises(ValueError, match="input_dropout needs dense X"):
-        classifier(input_dropout=0.1).fit(sparse.csr_array(X), y)
+    (name,) = options
+    with pytest.raises(ValueError, match=f"{name} needs dense X"):
+        classifier(**options).fit(sparse.csr_array(X), y)
+
+
+def test_sparse_rows_with_dropout():
+    X, y = classes()
     assert classifier(dropout=0.1).fit(sparse.csr_array(X), y).n_iter_ == 5
 
 
-def test_lbfgs_with_layer_normalization():
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"normalization": "layer"},
+        {"scale_input": True, "parametric_activation": True},
+    ],
+    ids=str,
+)
+def test_lbfgs(options):
     X, y = classes()
-    model = classifier(normalization="layer", solver="lbfgs", max_iter=100).fit(X, y)
+    model = classifier(solver="lbfgs", max_iter=100, **options).fit(X, y)
     assert model.score(X, y) > 0.95
+
+
+@pytest.mark.parametrize("activation", ["tanh", ["relu", "selu"]], ids=str)
+def test_scales_and_mixes_begin_at_one(activation):
+    X, y = classes()
+    settings = {"activation": activation, "learning_rate_init": 1e-12, "max_iter": 1}
+    plain = classifier(**settings).fit(X, y)
+    more = classifier(scale_input=True, parametric_activation=True, **settings)
+    found = more.fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(found, plain.predict_proba(X), rtol=1e-6)
+    n_inputs, *_, n_outputs = more._architecture.sizes
+    n_hidden = sum(more._architecture.sizes) - n_inputs - n_outputs
+    assert more.n_parameters_ == plain.n_parameters_ + n_inputs + n_hidden
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_the_network_is_its_formula(solver):
+    """With trained scales of the input, and mixes of tanh and the identity."""
+    X, y = classes()
+    model = classifier(
+        activation="tanh",
+        solver=solver,
+        max_iter=30,
+        learning_rate_init=0.05,
+        scale_input=True,
+        parametric_activation=True,
+    ).fit(X, y)
+    factor = front_scale_view(model._params, model._layout)
+    mixes = mix_views(model._params, model._layout)
+    assert np.abs(factor - 1).min() > 1e-3
+    A = X * factor
+    for W, b, a in zip(model.coefs_[:-1], model.intercepts_[:-1], mixes):
+        Z = A @ W + b
+        A = Z + a * (np.tanh(Z) - Z)
+        assert np.abs(a - 1).min() > 1e-4
+    np.testing.assert_allclose(model.hidden_activations(X), A, rtol=1e-6, atol=1e-12)
+
+
+def test_scale_input_finds_the_features_that_count():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 6))
+    y = (X[:, 0] * X[:, 1] > 0).astype(int)
+    model = MLPClassifier(
+        (32,), learning_rate_init=0.01, scale_input=True, alpha=1.0, random_state=0
+    ).fit(X, y)
+    factor = np.abs(front_scale_view(model._params, model._layout))
+    assert factor[:2].min() > 1.5 * factor[2:].max()
+
+
+@pytest.mark.parametrize("name", ["dropout", "weight_decay"])
+def test_a_schedule_of_strength(name):
+    """Off in the second half, and then the same as without it."""
+    X, y = classes()
+    strength = {name: 0.5, "max_iter": 4}
+    constant = classifier(**strength).fit(X, y).loss_curve_
+    schedule = {f"{name}_schedule": lambda u: (u < 0.5).astype(float)}
+    halved = classifier(**strength, **schedule).fit(X, y).loss_curve_
+    assert halved[:2] == constant[:2]
+    assert halved[2:] != constant[2:]
+    never = {f"{name}_schedule": lambda u: 0.0 * u}
+    off = classifier(**strength, **never).fit(X, y).loss_curve_
+    assert off == classifier(max_iter=4).fit(X, y).loss_curve_
+
+
+def test_coefs_do_not_hold_scales():
+    X, y = classes()
+    fitted = classifier().fit(X, y)
+    restored = classifier(scale_input=True)
+    restored.coefs_, restored.intercepts_ = fitted.coefs_, fitted.intercepts_
+    restored.classes_ = fitted.classes_
+    with pytest.raises(ValueError, match="set scale_input=False"):
+        restored.predict(X)
 
 
 def test_warm_start_in_another_network_is_refused():
     X, y = classes()
     model = classifier(warm_start=True).fit(X, y)
     model.set_params(activation=["tanh", "relu"]).fit(X, y)
-    with pytest.raises(ValueError, match="ask for other parameters"):
-        model.set_params(normalization="batch").fit(X, y)
+    for other in {"normalization": "batch"}, {"scale_input": True}:
+        with pytest.raises(ValueError, match="ask for other parameters"):
+            model.set_params(**other).fit(X, y)
+        model.set_params(normalization=None, scale_input=False)

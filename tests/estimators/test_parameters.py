@@ -31,6 +31,8 @@ CHOICES = {
     "huber_delta": (2.0, {"loss": "huber"}),
     "tweedie_power": (1.2, {"loss": "tweedie"}),
     "nll_beta": (0.1, {"loss": "gaussian_nll", "solver": "adam"}),
+    "dropout_schedule": ("cosine", {"dropout": (0.5, 0), "solver": "adam"}),
+    "weight_decay_schedule": ("step", {"weight_decay": 0.1, "solver": "adam"}),
     "focal_gamma": (1.0, {"loss": "focal"}),
 }
 ELSEWHERE = {"l1_ratio": {"alpha": 0, "solver": "adam"}}
