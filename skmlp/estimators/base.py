@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, _fit_context, is_regressor
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skmlp.estimators.choices import Case, check_choices
 from skmlp.estimators.fitted import KNOWN_LINKS, FittedNetwork
 from skmlp.estimators.gate import (
     as_vector,
@@ -20,7 +21,7 @@ from skmlp.estimators.gate import (
     refuse_times,
     under_usual_errors,
 )
-from skmlp.estimators.parameters import STOCHASTIC_SOLVERS, Case, check_choices
+from skmlp.estimators.parameters import STOCHASTIC_SOLVERS
 from skmlp.estimators.publishing import VALIDATION_CURVES, Publishing
 from skmlp.estimators.recording import Recording
 from skmlp.estimators.settings import Settings

@@ -12,8 +12,9 @@ from sklearn.utils.multiclass import (
 )
 
 from skmlp.estimators.base import BaseMLP, finite
+from skmlp.estimators.choices import constraints_of
 from skmlp.estimators.gate import native, under_usual_errors
-from skmlp.estimators.parameters import OF_CLASSIFIER, constraints_of
+from skmlp.estimators.parameters import OF_CLASSIFIER
 from skmlp.estimators.targets import (
     ClassTargets,
     binarizer_of,

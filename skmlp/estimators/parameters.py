@@ -6,9 +6,7 @@ documentation is made of it; signatures and docstrings stay written out, and tes
 all of them together.
 """
 
-from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
@@ -18,7 +16,7 @@ from skmlp.core.activations import ACTIVATIONS
 from skmlp.core.losses import LOSSES
 from skmlp.core.normalization import NORMALIZATIONS
 from skmlp.core.optimizers import OPTIMIZERS
-from skmlp.machine.warning import shown, warn
+from skmlp.estimators.choices import Clash, Need, Parameter
 from skmlp.training.initialization import INITIALIZERS
 from skmlp.training.schedules import SCHEDULES, SGD_ONLY, Schedule
 
@@ -31,83 +29,6 @@ GROUPS = NETWORK, LOSS, STEPS, CONSTANTS, REGULARIZATION, STOPPING, OTHERS = (
     *("Network", "Loss", "Steps", "Constants of the solvers", "Regularization"),
     *("Stopping and validation", "Everything else"),
 )
-
-
-class Case(NamedTuple):
-    """A fit as far as parameters depend on it.
-
-    Attributes
-    ----------
-    model : estimator
-    validates : bool
-        Whether there are validation rows.
-    incremental : bool
-        Whether it is a call of `partial_fit`.
-    sparse, multilabel : bool
-        What X and y are.
-    """
-
-    model: Any
-    validates: bool
-    incremental: bool
-    sparse: bool
-    multilabel: bool
-
-
-class Need(NamedTuple):
-    """With what a parameter has an effect: elsewhere, one that is set is named.
-
-    Attributes
-    ----------
-    where : str
-        In words.
-    holds : callable
-        ``Case -> bool``.
-    values : str, default=""
-        Which of its values need it, if not all.
-    """
-
-    where: str
-    holds: Callable
-    values: str = ""
-
-
-class Clash(NamedTuple):
-    """A combination in which a parameter makes no sense.
-
-    Attributes
-    ----------
-    where : str
-        In words.
-    holds : callable
-        ``Case -> bool``: whether it is so.
-    message : str
-        Why, and the remedy. It may have the fields ``{name}`` and ``{value}``.
-    """
-
-    where: str
-    holds: Callable
-    message: str
-
-
-class Parameter(NamedTuple):
-    """A row of the table.
-
-    Attributes
-    ----------
-    group : str
-        What it is for.
-    allowed : list
-        scikit-learn's constraints.
-    needs, clashes : tuple
-        Of `Need` and `Clash`. scikit-learn's own parameters, such as `momentum` with
-        'adam', are ignored in silence, as there.
-    """
-
-    group: str
-    allowed: list
-    needs: tuple = ()
-    clashes: tuple = ()
 
 
 def _fraction(closed):
@@ -455,36 +376,3 @@ OF_REGRESSOR = SHARED | {
         ),
     ),
 }
-
-
-def constraints_of(table):
-    """scikit-learn's ``_parameter_constraints`` of a table."""
-    return {name: row.allowed for name, row in table.items()}
-
-
-def check_choices(case, table, rules):
-    """Refuse what makes no sense together, and name what is set in vain, once in a fit.
-
-    Raises
-    ------
-    ValueError
-        If a parameter clashes with another one, or with the data.
-    """
-    ignored = []
-    for name, row in table.items():
-        for clash in row.clashes:
-            if clash.holds(case):
-                value = shown(getattr(case.model, name))
-                raise ValueError(clash.message.format(name=name, value=value))
-        for need in row.needs:
-            value = getattr(case.model, name)
-            if not (_is_default(value, rules[name].default) or need.holds(case)):
-                ignored.append(
-                    f"{name}={shown(value)} has an effect with {need.where} only"
-                )
-    if ignored:
-        warn(f"{', and '.join(ignored)}: it is ignored here.")
-
-
-def _is_default(value, default):
-    return value is default or (type(value) is type(default) and value == default)

@@ -5,8 +5,9 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 
 from skmlp.estimators.base import BaseMLP
+from skmlp.estimators.choices import constraints_of
 from skmlp.estimators.gate import under_usual_errors
-from skmlp.estimators.parameters import OF_REGRESSOR, constraints_of
+from skmlp.estimators.parameters import OF_REGRESSOR
 from skmlp.estimators.targets import RealTargets, without_single_column
 
 
