@@ -2,6 +2,7 @@
 
 from skmlp.estimators.classifier import MLPClassifier
 from skmlp.estimators.regressor import MLPRegressor
+from skmlp.export.saving import load, save
 from skmlp.tabular.classifier import TabularMLPClassifier
 from skmlp.tabular.regressor import TabularMLPRegressor
 
@@ -11,5 +12,7 @@ __all__ = [
     "TabularMLPClassifier",
     "TabularMLPRegressor",
     "__version__",
+    "load",
+    "save",
 ]
 __version__ = "0.1.0"

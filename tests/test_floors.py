@@ -20,6 +20,7 @@ FLOORS = {
             "training",
             "estimators",
             "tabular",
+            "export",
             "",
             "__main__",
         )
@@ -32,6 +33,7 @@ LIBRARIES = {
     "training": {"numpy", "scipy"},
     "estimators": {"numpy", "scipy", "sklearn"},
     "tabular": {"numpy", "scipy", "sklearn"},
+    "export": {"numpy", "scipy", "sklearn"},
     "": set(),
     "__main__": {"numpy"},
 }

@@ -60,7 +60,7 @@ class Recipe:
     activation: str = "selu"
     parametric: bool = True
     encodings: tuple = ENCODINGS
-    n_pieces: int = 24
+    n_pieces: int = 48
     most_pieces: int = 1024
     n_waves: int = 8
     most_waves: int = 1024
@@ -88,6 +88,7 @@ _QUALITIES = {
         "n_steps": 1450,
         "n_members": 1,
         "n_models": 3,
+        "n_pieces": 24,
     },
     "default": {},
     "best": {
@@ -95,7 +96,6 @@ _QUALITIES = {
         "batch_size": 256,
         "n_members": 5,
         "n_models": 3,
-        "n_pieces": 48,
     },
 }
 RECIPES = {
