@@ -3,6 +3,7 @@
 from skmlp.estimators.classifier import MLPClassifier
 from skmlp.estimators.regressor import MLPRegressor
 from skmlp.export.saving import load, save
+from skmlp.machine.version import __version__
 from skmlp.tabular.classifier import TabularMLPClassifier
 from skmlp.tabular.regressor import TabularMLPRegressor
 
@@ -15,4 +16,3 @@ __all__ = [
     "load",
     "save",
 ]
-__version__ = "0.1.0"

@@ -1,5 +1,6 @@
 """Ways out of the process: model files, and other forms of fitted estimators."""
 
+from skmlp.export.converters import register_with_skl2onnx
 from skmlp.export.onnx_model import to_onnx
 
-__all__ = ["to_onnx"]
+__all__ = ["register_with_skl2onnx", "to_onnx"]

@@ -15,6 +15,7 @@ from skmlp.export.plan import GATES
 
 # Numbers of types in ONNX.
 FLOAT, INT64, STRING, DOUBLE = 1, 7, 8, 11
+TYPES = {"string": STRING, "integer": INT64, "number": FLOAT}
 ML = "ai.onnx.ml"
 _SELU = {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}
 

@@ -2,19 +2,14 @@
 
 import numpy as np
 
-import skmlp
 from skmlp.export import nodes
 from skmlp.export.container import need
 from skmlp.export.labels import kind_of_categories, kind_of_labels
 from skmlp.export.plan import make_plan
+from skmlp.machine.version import __version__
 
 _OLDEST, _OF_ML = 13, 3
 _PREFIX = "skmlp_"  # of names inside of the graph
-_TYPES = {
-    "string": nodes.STRING,
-    "integer": nodes.INT64,
-    "number": nodes.FLOAT,
-}
 
 
 class Graph:
@@ -71,7 +66,7 @@ class Graph:
         return helper.make_model(
             graph,
             producer_name="skmlp",
-            producer_version=skmlp.__version__,
+            producer_version=__version__,
             opset_imports=opsets,
             ir_version=helper.find_min_ir_version_for(opsets),
         )
@@ -150,7 +145,7 @@ def _inputs(g, plan):
     _check_names(plan.names)
     kinds = dict.fromkeys(range(plan.n_features), nodes.FLOAT)
     for place, own in zip(table.categorical, table.categories):
-        kinds[int(place)] = _TYPES[kind_of_categories(own, plan.names[place])]
+        kinds[int(place)] = nodes.TYPES[kind_of_categories(own, plan.names[place])]
     inputs = [(name, kinds[j], (None, 1)) for j, name in enumerate(plan.names)]
     numbers = [plan.names[j] for j in table.numbers]
     joined = g.node("Concat", *numbers, axis=1) if numbers else ""
@@ -173,7 +168,7 @@ def _of_classifier(g, plan, predicted):
     label, y_prob = nodes.label_and_probabilities(g, plan, predicted)
     n, kind = len(plan.classes), nodes.INT64
     if not plan.multilabel:
-        kind = _TYPES[kind_of_labels(plan.classes)[0]]
+        kind = nodes.TYPES[kind_of_labels(plan.classes)[0]]
     g.rename(label, "label")
     g.rename(y_prob, "probabilities")
     return [

@@ -7,6 +7,7 @@ import sklearn
 
 from skmlp.export.container import pack, unpack, write
 from skmlp.export.estimators import describe, rebuild
+from skmlp.machine.version import __version__
 
 
 def save(estimator, path, *, resume=True):
@@ -56,7 +57,11 @@ TabularMLPRegressor
     array([ True])
     """
     document, tensors = describe(estimator, resume=resume)
-    versions = {"numpy": np.__version__, "scikit-learn": sklearn.__version__}
+    versions = {
+        "skmlp": __version__,
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+    }
     write(path, pack({"versions": versions, **document}, tensors))
 
 
