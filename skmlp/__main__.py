@@ -1,7 +1,13 @@
-"""``python -m skmlp warmup``: compile all kernels ahead of time, into the cache."""
+"""The command line, ``python -m skmlp``.
+
+``warmup`` compiles all kernels ahead of time, into the cache; ``export`` turns a model
+file into an ONNX model or a C header.
+"""
 
 import argparse
+import re
 import sys
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -9,6 +15,8 @@ import numpy as np
 import skmlp
 from skmlp.core.activations import parametric_addresses
 from skmlp.core.architecture import make_architecture
+from skmlp.export import to_c, to_onnx
+from skmlp.export.container import write
 from skmlp.machine.cache import candidate_folders, enabled
 from skmlp.machine.intrinsics import address
 from skmlp.machine.jit import DISABLED, ENTRY_KERNELS, STAMP
@@ -95,6 +103,22 @@ def run_warmup(dtypes):
     return 0
 
 
+def run_export(model, to, output, name):
+    """Export a model file; the exit status tells whether that was possible."""
+    try:
+        estimator = skmlp.load(model)
+        if to == "onnx":
+            data = to_onnx(estimator, name=name).SerializeToString()
+        else:
+            name = name or re.sub("^(?=[0-9])|[^A-Za-z0-9_]", "_", Path(output).stem)
+            data = to_c(estimator, name).encode()
+        write(output, data)
+    except (OSError, ValueError, ImportError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 def main(arguments=None):
     """The command line; returns an exit status."""
     parser = argparse.ArgumentParser(prog="python -m skmlp", description=skmlp.__doc__)
@@ -115,8 +139,21 @@ def main(arguments=None):
         default=DTYPES,
         help="working types to compile for (default: both)",
     )
+    export = commands.add_parser(
+        "export",
+        help="turn a model file into an ONNX model or a C header",
+        description="Turn a file of skmlp.save into an ONNX model or a C header.",
+    )
+    export.add_argument("model", help="file that skmlp.save has written")
+    export.add_argument("--to", choices=("onnx", "c"), required=True)
+    export.add_argument("-o", "--output", metavar="FILE", required=True)
+    export.add_argument(
+        "--name", help="of the ONNX graph, or what all names of the C header begin with"
+    )
     options = parser.parse_args(arguments)
-    return run_warmup(options.dtype)
+    if options.command == "warmup":
+        return run_warmup(options.dtype)
+    return run_export(options.model, options.to, options.output, options.name)
 
 
 if __name__ == "__main__":
