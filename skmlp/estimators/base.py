@@ -287,12 +287,11 @@ class BaseMLP(Settings, FlatWeights, Recording, Publishing, BaseEstimator, ABC):
         self.n_layers_ = len(self._layout.sizes)
         self.n_outputs_ = int(self._layout.sizes[-1])
         self.n_parameters_ = self._layout.n_params
-        self.out_activation_ = targets.link
-        self._network = self._labelled(self._network)
+        self._network = self._labelled(self._network, targets.link)
+        self.out_activation_ = self._network.shown_link
 
-    def _labelled(self, network):
+    def _labelled(self, network, link):
         """The network with its link, and with classes if it has any."""
-        link = vars(self).get("out_activation_") or self._targets().link
         if link not in KNOWN_LINKS:
             raise ValueError(
                 f"out_activation_ must be among {sorted(KNOWN_LINKS)}, got {link!r}."

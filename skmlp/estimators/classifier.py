@@ -262,7 +262,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     n_outputs_ : int
         Number of output units.
     out_activation_ : str
-        Link from the raw prediction to probabilities: 'logistic' or 'softmax'.
+        Link from the raw prediction to probabilities: 'logistic' or 'softmax'. If
+        `coefs_` and `intercepts_` are not the whole network, what else there is
+        follows, as in 'softmax, with normalization'.
 
     See Also
     --------
@@ -511,11 +513,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 f" has {classes}"
             )
 
-    def _labelled(self, network):
+    def _labelled(self, network, link):
         binarizer = self._restored_binarizer(network)
         return (
             super()
-            ._labelled(network)
+            ._labelled(network, link)
             ._replace(classes=binarizer.classes_, y_type=binarizer.y_type_)
         )
 

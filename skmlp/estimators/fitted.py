@@ -42,6 +42,19 @@ class FittedNetwork(NamedTuple):
         return self.architecture.sizes[-1]
 
     @property
+    def shown_link(self):
+        """The link, with what else there is beyond ``coefs_`` and ``intercepts_``:
+        other tools, which read these and find no such link, must not go on."""
+        architecture = self.architecture
+        others = {
+            "normalization": any(architecture.normalizations),
+            "parametric_activation": architecture.parametric,
+            "scale_input": architecture.scaled_input,
+        }
+        used = [name for name, is_used in others.items() if is_used]
+        return f"{self.link}, with {' and '.join(used)}" if used else self.link
+
+    @property
     def multilabel(self):
         return self.y_type.startswith("multilabel")
 

@@ -269,7 +269,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     out_activation_ : str
         Link from the raw prediction: 'identity', 'exp', 'sorted' for several
         quantiles, or 'gaussian': the second half of the outputs, s, becomes the
-        standard deviation ``sqrt(exp(s) + eps ** 2)``.
+        standard deviation ``sqrt(exp(s) + eps ** 2)``. If `coefs_` and `intercepts_`
+        are not the whole network, what else there is follows, as in 'identity, with
+        normalization'.
 
     See Also
     --------

@@ -172,7 +172,8 @@ class FlatWeights:
         network = FittedNetwork(architecture, params)
         _assign(_views(network, "coefs_"), coefs, "coefs_")
         _assign(_views(network, "intercepts_"), given["intercepts_"], "intercepts_")
-        return self._labelled(network)
+        link = vars(self).get("out_activation_") or self._targets().link
+        return self._labelled(network, link)
 
     def _loss_grad_lbfgs(self, packed_coef_inter, X, y, sample_weight, *buffers):
         """Loss and gradient at a flat vector: scikit-learn's private name for it,

@@ -3,5 +3,6 @@
 from skmlp.export.c_header import to_c
 from skmlp.export.converters import register_with_skl2onnx
 from skmlp.export.onnx_model import to_onnx
+from skmlp.export.sklearn_model import to_sklearn
 
-__all__ = ["register_with_skl2onnx", "to_c", "to_onnx"]
+__all__ = ["register_with_skl2onnx", "to_c", "to_onnx", "to_sklearn"]

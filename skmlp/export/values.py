@@ -166,10 +166,10 @@ class Free:
     def _load_scalar(self, inner, at, tensors):
         expect(isinstance(inner, list) and len(inner) == 2, at, "no number")
         dtype, value = inner[0], self.load(inner[1], at, tensors)
-        known = {np.dtype(code).str[1:]: np.dtype(code) for code in TENSOR_DTYPES}
+        known = {np.dtype(code).str[1:] for code in TENSOR_DTYPES}
         expect(isinstance(dtype, str) and dtype in known, at, "no type of numbers")
         expect(type(value) in (bool, int, float), at, "no number")
-        return self._built(lambda: known[dtype].type(value), at)
+        return self._built(lambda: np.dtype(dtype).type(value), at)
 
     def _load_object(self, inner, at, tensors):
         fits = isinstance(inner, list) and len(inner) == 2
