@@ -27,6 +27,7 @@ from skmlp.estimators.recording import Recording
 from skmlp.estimators.settings import Settings
 from skmlp.estimators.split import Rows, split_set, whole_set
 from skmlp.estimators.validation import Judge, check_given, encoded, own_validation
+from skmlp.estimators.versions import Versioned
 from skmlp.estimators.weights import FlatWeights
 from skmlp.training.fit import Fit
 from skmlp.training.initialization import initialize_network
@@ -47,7 +48,9 @@ _RESUMED = (
 )
 
 
-class BaseMLP(Settings, FlatWeights, Recording, Publishing, BaseEstimator, ABC):
+class BaseMLP(
+    Settings, FlatWeights, Recording, Publishing, Versioned, BaseEstimator, ABC
+):
     """Base of the multi-layer perceptrons; not for direct use."""
 
     @_fit_context(prefer_skip_nested_validation=True)

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmlp.estimators.classifier import MLPClassifier
 from skmlp.estimators.regressor import MLPRegressor
+from skmlp.estimators.versions import VERSION
 from skmlp.export.kinds import (
     Count,
     Curve,
@@ -219,6 +220,7 @@ def describe(estimator, *, resume):
     if hasattr(estimator, "_current_network"):
         estimator._current_network()  # takes over what users have put into coefs_
     state = estimator.__getstate__()
+    del state[VERSION]
     state = {name: v for name, v in state.items() if name not in parameters}
     unknown = state.keys() - FITTED_STATES[cls].kinds.keys()
     if unknown:

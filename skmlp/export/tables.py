@@ -43,9 +43,10 @@ def _bare(cls, **attributes):
     return value
 
 
-def _make_categories(values, has_rest):
-    code_of = {category: code for code, category in enumerate(values.tolist())}
-    return _bare(Categories, values=values, has_rest=has_rest, _code_of=code_of)
+def _make_categories(**state):
+    categories = object.__new__(Categories)
+    categories.__setstate__(state)
+    return categories
 
 
 def _check_categories(categories, at):

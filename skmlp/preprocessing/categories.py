@@ -36,8 +36,19 @@ class Categories:
             heaviest = sorted(kept, key=weight_of.get, reverse=True)[:max_categories]
             kept = _in_order(heaviest)
         self.has_rest = bool(weights[-1] > 0) or len(kept) < n_present
-        self.values = _as_array(kept)
-        self._code_of = {category: code for code, category in enumerate(kept)}
+        self._set_values(_as_array(kept))
+
+    def _set_values(self, values):
+        self.values = values
+        self._code_of = {own: code for code, own in enumerate(values.tolist())}
+
+    def __getstate__(self):
+        """Without the dict: some formats change the types of its keys."""
+        return {"values": self.values, "has_rest": self.has_rest}
+
+    def __setstate__(self, state):
+        self.has_rest = state["has_rest"]
+        self._set_values(state["values"])
 
     def __len__(self):
         return len(self.values)

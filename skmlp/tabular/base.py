@@ -27,6 +27,7 @@ from skmlp.estimators.validation import (
     check_same_targets,
     errors_that_name,
 )
+from skmlp.estimators.versions import Versioned
 from skmlp.preprocessing.columns import is_missing
 from skmlp.preprocessing.validation import is_plain
 from skmlp.tabular.ensemble import Ensemble
@@ -77,7 +78,7 @@ class Fitted(NamedTuple):
         return self.ensemble.predict(make_data(self.table.transform(X), _DTYPE))
 
 
-class BaseTabularMLP(CheckedParameters, Publishing, BaseEstimator, ABC):
+class BaseTabularMLP(CheckedParameters, Publishing, Versioned, BaseEstimator, ABC):
     """Base of the estimators for tables; not for direct use."""
 
     _parameter_constraints: dict = {
