@@ -53,7 +53,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"[\\/]plot_",
-    "ignore_pattern": r"quickstart",
+    "ignore_pattern": r"quickstart|serving",
     "within_subsection_order": "FileNameSortKey",
     "doc_module": ("skmlp",),
     "backreferences_dir": "generated/backreferences",
