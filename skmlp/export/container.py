@@ -20,7 +20,7 @@ from skmlp.export.values import parse
 FORMAT = 1
 _KEY = "skmlp"
 _LENGTH = 8  # bytes of the length of the header
-_LONGEST_HEADER = 2**24
+_LONGEST_HEADER = 2**22
 
 
 def need(name):

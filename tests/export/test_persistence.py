@@ -82,7 +82,7 @@ def test_skops_of_all_parts():
     assert {type(own) for own in objects} == {*OBJECTS}
     for own in objects:
         assert through_skops(own) == own
-    X = sparse.random_array((60, 8), density=0.3, rng=0, format="csr")
+    X = sparse.random(60, 8, density=0.3, random_state=0, format="csr")
     small = {"n_steps": 20, "n_members": 1, "hidden_layer_sizes": (4,)}
     model = TabularMLPClassifier(**small).fit(X, [0, 1] * 30)
     assert_same_outputs(model, through_skops(model), X)

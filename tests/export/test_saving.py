@@ -109,7 +109,7 @@ def test_without_what_training_needs(tmp_path):
 
 
 def test_sparse_table(tmp_path):
-    X = sparse.random_array((60, 8), density=0.3, rng=0, format="csr")
+    X = sparse.random(60, 8, density=0.3, random_state=0, format="csr")
     y = np.arange(60) % 2
     model = TabularMLPClassifier(
         n_steps=20, n_members=1, hidden_layer_sizes=(4,), random_state=0
