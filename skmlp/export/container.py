@@ -20,7 +20,7 @@ from skmlp.export.values import parse
 FORMAT = 1
 _KEY = "skmlp"
 _LENGTH = 8  # bytes of the length of the header
-_LONGEST_HEADER = 2**22
+_LONGEST_HEADER, _MOST_TENSORS = 2**22, 2**14
 
 
 def need(name):
@@ -45,7 +45,8 @@ def pack(document, tensors):
     text = _as_text({**document, "sha256": _digest(document, tensors)})
     data = need("safetensors.numpy").save(tensors, metadata={_KEY: text})
     length = int.from_bytes(data[:_LENGTH], "little")
-    expect(length <= _LONGEST_HEADER, "file", "more text than a header may have")
+    fits = length <= _LONGEST_HEADER and len(tensors) < _MOST_TENSORS
+    expect(fits, "file", "more text or tensors than a file may have")
     return data
 
 
@@ -75,6 +76,7 @@ def _document_of(data):
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     fits = isinstance(metadata, dict) and isinstance(metadata.get(_KEY), str)
     expect(fits, "header", "not written by skmlp.save")
+    expect(len(header) <= _MOST_TENSORS, "header", "more tensors than there may be")
     document = parse(metadata[_KEY], "header")
     number = document.get("format") if isinstance(document, dict) else None
     expect(type(number) is int and number > 0, "format", "no number")
